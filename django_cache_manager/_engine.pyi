@@ -1,0 +1,154 @@
+"""The C engine. Everything here takes and gives plain values; no Django, no pickle.
+
+Times are clock values of a segment (ints), sizes are bytes, durations milliseconds. A set of cells is `bytes`: native
+uint32 numbers, ascending, distinct. All failures of the segment raise `SegmentError`.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+NO_LIMIT: Final[int]
+"""2**64 - 1: a `limit` that limits nothing."""
+
+DATABASE_CELL: Final[bytes]
+"""The set that holds just the database's own cell."""
+
+class SegmentError(Exception):
+    status: str
+    """A word: argument, system, memory, corrupt, foreign, namespace, version, busy, full, retired, unsupported."""
+    errno: int
+
+class Unencodable(ValueError):
+    """A value outside the closed set of DESIGN section 7. The message names its type."""
+
+class Segment:
+    """The shared file of one database. Thread-safe; survives fork (a child takes its own lock descriptor)."""
+
+    path: str | None
+    identity: bytes
+    unique: bytes
+    """16 bytes drawn at creation."""
+    created: bool
+    """True when this call of open() created the file."""
+    private: bool
+    cells_count: int
+    max_entry: int
+    size: int
+    storable: bool
+    """False when the file's store has another version: writes are marked, nothing is hit or filled."""
+
+    @staticmethod
+    def open(
+        path: str, identity: bytes, *, size: int, cells: int, slots: int, max_entry: int,
+        mode: int = 0o600, group: int = -1, born_marked: bool = False,
+    ) -> Segment: ...
+    @staticmethod
+    def private_memory(*, size: int, cells: int, slots: int, max_entry: int) -> Segment: ...
+    @staticmethod
+    def inspect(path: str) -> Segment: ...
+    def usable(self) -> bool: ...
+    def linked(self) -> bool: ...
+    def retire(self) -> None: ...
+    def clock(self) -> int: ...
+    def cells(self, tables: Iterable[str], database: bool = False) -> bytes:
+        """The cells of case-folded table names; with `database`, the database's own cell too."""
+    def valid(self, cells: bytes, time: int, limit: int = ...) -> bool: ...
+    def begin_write(self, cells: bytes, session: bytes = b"") -> int:
+        """W1. Returns a ticket. On SegmentError nothing is marked and the segment has been retired."""
+    def end_write(self, ticket: int) -> int:
+        """W3. Returns the stamp."""
+    def abandon_write(self, ticket: int) -> None: ...
+    def slots(self) -> list[dict[str, Any]]:
+        """Slots in use: ticket, state ("writing" | "unknown"), owner_alive, pid, since_us, cells, session."""
+    def settle(self, ticket: int, force: bool = False) -> bool:
+        """False when somebody else did it, or its owner lives."""
+    def last_write(self, table: str | None) -> dict[str, int] | None:
+        """stamp, writers, writes, realtime_ms, pid of a table's (None: the database's) cell."""
+    def get(self, key: bytes, limit: int = ...) -> tuple[list[tuple[Any, ...]], bytes, int, int] | None:
+        """Rows, cells, stamp and encoded size of a valid entry; None is a miss. Counts a hit or a miss."""
+    def put(
+        self, key: bytes, cells: bytes, time: int, encoded: bytes, timeout_ms: int = 0
+    ) -> bool:
+        """Stores what encode_rows gave. False: too large or busy."""
+    def count_hit(self) -> None:
+        """Counts a hit that L1 answered."""
+    def clear(self) -> bool: ...
+    def stats(self) -> dict[str, Any]: ...
+    def problems(self) -> list[str]:
+        """What verification finds; empty is sound."""
+
+class Bypass:
+    """A write while no segment can be had: none is created as long as this is held. Context manager."""
+
+    def __init__(self, path: str, *, mode: int = 0o600, group: int = -1) -> None: ...
+    def __enter__(self) -> Bypass: ...
+    def __exit__(self, *exc: object) -> None: ...
+    def close(self) -> None: ...
+
+class LocalCache:
+    """L1: values of this process, bounded in bytes, each checked against its segment's cells at every get. FIFO with one
+    reinsertion of what was hit. Thread-safe."""
+
+    def __init__(self, max_bytes: int) -> None: ...
+    def get(self, key: bytes, segment: Segment, limit: int = ...) -> Any | None:
+        """The value, or None. A value that is no longer valid is dropped (not when only `limit` refuses it)."""
+    def put(self, key: bytes, segment: Segment, cells: bytes, time: int, value: Any, size: int, timeout_ms: int = 0) -> None: ...
+    def clear(self) -> None: ...
+    def __len__(self) -> int: ...
+    @property
+    def bytes(self) -> int: ...
+    max_bytes: int
+
+class Scan:
+    """What sqlscan says of one SQL string."""
+
+    flags: int
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+    functions: tuple[str, ...]
+
+SQLITE: Final[int]
+POSTGRESQL: Final[int]
+MYSQL: Final[int]
+# The flags of include/qcache/sqlscan.h, by the same names.
+READ: Final[int]
+WRITE: Final[int]
+DDL: Final[int]
+UNKNOWN: Final[int]
+BEGIN: Final[int]
+IMMEDIATE: Final[int]
+COMMIT: Final[int]
+ROLLBACK: Final[int]
+SAVEPOINT: Final[int]
+RELEASE: Final[int]
+ROLLBACK_TO: Final[int]
+HARMLESS: Final[int]
+SESSION: Final[int]
+TEMP: Final[int]
+ATTACH: Final[int]
+LOCKING: Final[int]
+RETURNING: Final[int]
+COPY_FROM: Final[int]
+ISOLATION: Final[int]
+DATABASE: Final[int]
+SYSTEM: Final[int]
+
+def scan(sql: str, dialect: int) -> Scan: ...
+def encode_key(parts: Sequence[Any]) -> bytes:
+    """Typed bytes of a tuple of values: equal bytes mean equal types and values. Raises Unencodable."""
+def encode_rows(rows: Sequence[Sequence[Any]], max_bytes: int) -> bytes | None:
+    """Rows (tuples or lists, all of one length) as bytes; None past max_bytes. Raises Unencodable."""
+def decode_rows(encoded: bytes) -> list[tuple[Any, ...]]:
+    """Raises ValueError for bytes encode_rows would not have written."""
+def pack_entry(key: bytes, cells: bytes, time: int, encoded: bytes) -> bytes:
+    """An entry for a Django cache backend: checksummed, key included."""
+def unpack_entry(packed: bytes, key: bytes) -> tuple[list[tuple[Any, ...]], bytes, int, int] | None:
+    """What Segment.get gives; None for another key or damage."""
+def shareable(rows: Sequence[Sequence[Any]]) -> bool:
+    """Whether every value is of an exact immutable type, so that rows can be handed out again and again."""
+def footprint(rows: Sequence[Sequence[Any]]) -> int:
+    """Bytes that rows take in this process, shared objects counted each time."""
+def file_identity(path: str) -> tuple[int, int, int, int]:
+    """Device major, device minor, inode, birth time in ns (0 where the file system tells none). Raises OSError."""
+def process_namespace() -> int:
+    """The inode of this process's PID namespace."""
