@@ -12,14 +12,13 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
 from django.apps import apps
 from django.conf import settings as django_settings
 from django.core.signals import setting_changed
-
-from .catalog import fold
 
 SETTING: Final = "DJANGO_CACHE_MANAGER"
 BACKEND_ALIAS: Final = "django_cache_manager.cache_backend"
@@ -66,7 +65,7 @@ class Settings:
 
     enabled: bool = True
     """False: no hit, no fill; writes are still marked. Always False when `valid` is."""
-    location: str = "/dev/shm"
+    location: str = "/dev/shm"  # noqa: S108  a file there can't be another user's: the engine looks
     size: int | None = None
     """Bytes of a segment; None is resolved by segment_size()."""
     max_entry: int = DEFAULT_MAX_ENTRY
@@ -138,11 +137,11 @@ def max_entry_size(settings: Settings, size: int) -> int:
 class _BadValue(Exception):
     """A value that can't be used: what is wrong with it, the cure, and the check's id."""
 
-    def __init__(self, message: str, hint: str, id: str = "E003") -> None:
+    def __init__(self, message: str, hint: str, check: str = "E003") -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
-        self.id = id
+        self.check = check
 
 
 def _flag(value: object) -> bool:
@@ -196,7 +195,7 @@ def _count(value: object, least: int, most: int) -> int:
 
 def _location(value: object) -> str:
     path = os.fspath(value) if isinstance(value, os.PathLike) else value
-    if not isinstance(path, str) or not os.path.isabs(path) or "\0" in path:
+    if not isinstance(path, str) or not Path(path).is_absolute() or "\0" in path:
         raise _BadValue(
             "is not the absolute path of a folder",
             "Set it to a folder in memory that all processes share, such as /dev/shm.",
@@ -226,7 +225,7 @@ def _group(value: object) -> int:
     if not isinstance(value, str):
         raise _BadValue("is neither the name nor the number of a group", hint, "E010")
     try:
-        import grp
+        import grp  # noqa: PLC0415
     except ImportError:  # not a system that the engine runs on
         return -1
     try:
@@ -255,6 +254,21 @@ def _patterns(value: object) -> Names:
     return tuple(found)
 
 
+_PART = re.compile(r'"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|[^."`\[\]]+')
+_FOLD: Final = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
+
+
+def table_name(name: str) -> str:
+    """A table's or function's name as the scanner gives it: last part, unquoted, ASCII folded."""
+    parts = _PART.findall(name)
+    last: str = parts[-1] if parts else name
+    for left, right in ('""', "``", "[]"):
+        if last.startswith(left) and last.endswith(right) and len(last) > 1:
+            last = last[1:-1].replace(right * 2, right)
+            break
+    return last.translate(_FOLD)
+
+
 def _tables(value: object, example: str) -> Mapping[str, Names]:
     hint = f"Set it to a dict of a name to a list of names, such as {example}."
     if not isinstance(value, Mapping):
@@ -267,14 +281,14 @@ def _tables(value: object, example: str) -> Mapping[str, Names]:
             listed = _names(tables, example)
         except _BadValue as bad:
             raise _BadValue(f"has at {name!r} a value that {bad.message}", hint) from None
-        key = fold(name)
+        key = table_name(name)
         # Two keys may fold to one name: both lists count.
-        found[key] = tuple(dict.fromkeys((*found.get(key, ()), *map(fold, listed))))
+        found[key] = tuple(dict.fromkeys((*found.get(key, ()), *map(table_name, listed))))
     return MappingProxyType(found)
 
 
 def _functions(value: object) -> frozenset[str]:
-    return frozenset(map(fold, _names(value, '["my_total"]')))
+    return frozenset(map(table_name, _names(value, '["my_total"]')))
 
 
 def _replicas(value: object) -> frozenset[str]:
@@ -344,8 +358,8 @@ def _read_values(given: Mapping[Any, Any], found: list[Problem]) -> dict[str, An
         try:
             values[key.lower()] = parse(value)
         except _BadValue as bad:
-            message = f'{SETTING}["{key}"] ({_shown(value)}) {bad.message}.'
-            found.append(Problem(bad.id, message, bad.hint))
+            message = f"{SETTING}['{key}'] ({_shown(value)}) {bad.message}."
+            found.append(Problem(bad.check, message, bad.hint))
             if key == "LOCATION":
                 # Marks at the default would be unseen by those who share another place. This one
                 # can't be opened, which is an error that names the setting at the first write.
@@ -414,7 +428,7 @@ def _model_problems(settings: Settings) -> list[Problem]:
             known = models if app in labels else {f"{label}.*" for label in labels}
             near = difflib.get_close_matches(pattern, sorted(known), n=1)
             what = "model" if app in labels else "app"
-            message = f'{SETTING}["{key}"] names {pattern!r}: there is no such {what}.'
+            message = f"{SETTING}['{key}'] names {pattern!r}: there is no such {what}."
             hint = (
                 f"Did you mean {near[0]!r}?" if near else "Check INSTALLED_APPS and the spelling."
             )
@@ -427,7 +441,7 @@ def problems(place: bool = True) -> list[Problem]:
     settings, found = _read()
     found += _model_problems(settings)
     if place and settings.location != NOWHERE:
-        from .location import location_problems
+        from .location import location_problems  # noqa: PLC0415  it imports this module
 
         found += location_problems(settings)
     return found
@@ -461,7 +475,7 @@ def on_change(callback: Callable[[], object]) -> None:
         _callbacks.append(callback)
 
 
-def _forget(*, setting: str, **kwargs: object) -> None:
+def _forget(*, setting: str, **_: object) -> None:
     global _current
     if setting in (SETTING, "CACHES", "DATABASES"):
         _current = None

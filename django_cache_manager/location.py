@@ -54,14 +54,16 @@ def file_system(path: str, mounts: str = MOUNTS) -> str | None:
     return found
 
 
-def _problem(id: str, location: str, what: str, hint: str, is_error: bool = True) -> conf.Problem:
-    return conf.Problem(id, f'{conf.SETTING}["LOCATION"] ({location}) {what}.', hint, is_error)
+def _problem(
+    check: str, location: str, what: str, hint: str, is_error: bool = True
+) -> conf.Problem:
+    return conf.Problem(check, f"{conf.SETTING}['LOCATION'] ({location}) {what}.", hint, is_error)
 
 
 def _unusable(location: str) -> conf.Problem | None:
     another = "Set LOCATION to another folder in memory that all processes share."
     try:
-        found = os.stat(location)
+        found = Path(location).stat()
     except OSError as error:
         return _problem(
             "E004", location, f"can't be used: {error.strerror}", f"Create it, or: {another}"
@@ -84,14 +86,14 @@ def _effective_ids() -> bool:
 
 def _sharing(settings: conf.Settings) -> Iterator[conf.Problem]:
     """Who else may get at the files."""
-    folder = os.stat(settings.location)
+    folder = Path(settings.location).stat()
     if folder.st_mode & stat.S_IWOTH and not folder.st_mode & stat.S_ISVTX:
         hint = "Take write permission from others (chmod o-w), or set the sticky bit (chmod +t)."
         what = "lets every user of the machine remove the files in it"
         yield _problem("W004", settings.location, what, hint, is_error=False)
     if settings.group == -1:
         return
-    name = f'{conf.SETTING}["GROUP"]'
+    name = f"{conf.SETTING}['GROUP']"
     if os.geteuid() != 0 and settings.group not in {os.getegid(), *os.getgroups()}:
         message = f"{name}: this process's user is no member of group {settings.group}."
         hint = "Add the user to the group, or leave GROUP out."
@@ -108,7 +110,7 @@ def _room(settings: conf.Settings) -> Iterator[conf.Problem]:
     place = os.statvfs(settings.location)
     room = place.f_bavail * place.f_frsize + _held(settings.location)
     size = conf.segment_size(settings)
-    name, free = f'{conf.SETTING}["SIZE"]', _readable(room)
+    name, free = f"{conf.SETTING}['SIZE']", _readable(room)
     hint = (
         "Make room there or set LOCATION elsewhere (in a container: a larger /dev/shm, "
         'docker run --shm-size, Compose shm_size, or a Kubernetes emptyDir of medium "Memory").'
@@ -118,34 +120,20 @@ def _room(settings: conf.Settings) -> Iterator[conf.Problem]:
             f"{name}: {_readable(size)} don't fit in {settings.location}, where {free} are free."
         )
         yield conf.Problem("E007", message, f"Set SIZE to less. {hint}")
-    elif settings.size is not None and size * _database_count(settings) > room:
-        count = _database_count(settings)
+    elif settings.size is None and room < 2 * conf.DEFAULT_SIZE:
         message = (
-            f"{name}: {_readable(size)} for each of {count} databases don't fit in "
-            f"{settings.location}, where {free} are free."
+            f"{settings.location} has little room ({free}): a new segment takes half of what is "
+            f"free instead of {_readable(conf.DEFAULT_SIZE)}."
+        )
+        yield conf.Problem(
+            "I001", message, f"Set SIZE, which silences this. {hint}", is_error=False
+        )
+    elif settings.size is not None and size * _database_count(settings) > room:
+        message = (
+            f"{name}: {_readable(size)} for each of {_database_count(settings)} databases don't "
+            f"fit in {settings.location}, where {free} are free."
         )
         yield conf.Problem("W005", message, f"Set SIZE to less. {hint}", is_error=False)
-
-
-def small_default(settings: conf.Settings) -> conf.Problem | None:
-    """Without SIZE: the size chosen is less than the default, for LOCATION has little room."""
-    if settings.size is not None:
-        return None
-    try:
-        place = os.statvfs(settings.location)
-    except OSError:
-        return None
-    room = place.f_bavail * place.f_frsize + _held(settings.location)
-    if room >= 2 * conf.DEFAULT_SIZE:
-        return None
-    message = (
-        f"{settings.location} has little room ({_readable(room)}): a new segment takes half of "
-        f"what is free instead of {_readable(conf.DEFAULT_SIZE)}."
-    )
-    hint = (
-        f"Set SIZE in {conf.SETTING} (that silences this), or give {settings.location} more room."
-    )
-    return conf.Problem("I001", message, hint, is_error=False)
 
 
 def _held(location: str) -> int:

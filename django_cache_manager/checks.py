@@ -1,0 +1,95 @@
+"""System checks: what is wrong with the setting, its folder and its surroundings, with the cure.
+
+They open no segment and no connection. docs/settings.md lists the ids.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Final
+
+from django.core import checks
+
+from . import conf, logind
+
+TAG: Final = "django_cache_manager"
+ENGINE: Final = "django_cache_manager._engine"
+
+
+def register() -> None:
+    """Adds the checks to Django's. Called by the app's ready(); again does nothing."""
+    for check in (check_settings, check_engine, check_hooks, check_session_manager):
+        checks.register(check, TAG)
+
+
+def check_settings(**_: object) -> list[checks.CheckMessage]:
+    """E001 to E012, W003 to W005, I001: the DJANGO_CACHE_MANAGER setting and its folder."""
+    return [_message(problem) for problem in conf.problems(place=_engine_error() is None)]
+
+
+def check_engine(**_: object) -> list[checks.CheckMessage]:
+    """W001: the engine can't be imported."""
+    error = _engine_error()
+    if error is None:
+        return []
+    if sys.platform == "linux":
+        hint = (
+            "Install a wheel of django-cache-manager for this Python, or build it (a C compiler, "
+            "meson and ninja). Until then let this process write to no database that processes "
+            "with the engine use: they would not see it."
+        )
+    else:
+        hint = (
+            "The engine runs on Linux only. For development elsewhere put "
+            f"'{TAG}.W001' in SILENCED_SYSTEM_CHECKS."
+        )
+    message = f"The engine can't be imported ({error}): every read goes to the database."
+    return [checks.Warning(message, hint=hint, id=f"{TAG}.W001")]
+
+
+def check_hooks(**_: object) -> list[checks.CheckMessage]:
+    """E013: a method of Django's that the package hooks into isn't what it was written for."""
+    if _engine_error() is not None:
+        return []
+    from . import hooks  # noqa: PLC0415  it can't be imported without the engine
+
+    hint = "Use a Django release that this release of django-cache-manager supports."
+    return [
+        checks.Error(f"A hook doesn't fit this Django: {mismatch}.", hint=hint, id=f"{TAG}.E013")
+        for mismatch in hooks.mismatches()
+    ]
+
+
+def check_session_manager(**_: object) -> list[checks.CheckMessage]:
+    """W002: systemd-logind clears what the user of this process has in /dev/shm."""
+    location = os.path.realpath(conf.current().location)
+    in_shared_memory = f"{location}/".startswith("/dev/shm/")  # noqa: S108
+    if not in_shared_memory or _engine_error() is not None or not logind.removes_shared_memory():
+        return []
+    message = (
+        f"systemd-logind removes this user's files from {location} whenever the user's last "
+        "session ends: the cache starts empty again each time."
+    )
+    hint = (
+        "Set RemoveIPC=no in /etc/systemd/logind.conf, or run the server as a system user, or "
+        f"`loginctl enable-linger` the user, or set {conf.SETTING}['LOCATION'] to another folder "
+        "in memory."
+    )
+    return [checks.Warning(message, hint=hint, id=f"{TAG}.W002")]
+
+
+def _message(problem: conf.Problem) -> checks.CheckMessage:
+    levels = {"E": checks.ERROR, "W": checks.WARNING, "I": checks.INFO}
+    level = levels[problem.id[0]]
+    return checks.CheckMessage(level, problem.message, problem.hint, id=f"{TAG}.{problem.id}")
+
+
+def _engine_error() -> str | None:
+    """Why the engine can't be imported, or None."""
+    try:
+        importlib.import_module(ENGINE)
+    except ImportError as error:
+        return str(error)
+    return None
