@@ -1,0 +1,133 @@
+# `make help` lists what is meant for people; the rest are its parts.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.SUFFIXES:
+# In the order written: the machine is the tests' alone, and a summary closes `make test`.
+.NOTPARALLEL:
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+PYTHON_BIN := $(VENV)/bin/python
+FUZZ_SECONDS ?= 300
+# What sanitizers print belongs to the failing test.
+export ASAN_OPTIONS := abort_on_error=1:detect_leaks=1:strict_string_checks=1
+export UBSAN_OPTIONS := print_stacktrace=1:halt_on_error=1
+export TSAN_OPTIONS := halt_on_error=1:second_deadlock_stack=1
+export QCACHE_FAILPOINT_SITE := $(CURDIR)/.build/failpoint-site
+export PYTHONDONTWRITEBYTECODE := 1
+unexport DJANGO_SETTINGS_MODULE
+
+.PHONY: help
+help: ## This list
+	@grep -hE '^[a-z-]+:.*## ' Makefile | awk -F':.*## ' '{ printf "  make %-8s %s\n", $$1, $$2 }'
+
+# ---------------------------------------------------------------- what people run
+
+.PHONY: demo
+demo: setup ## Caches real queries over 34,000 cities in several processes, and shows what a write does
+	@$(PYTHON_BIN) sample/demo.py
+
+.PHONY: shell
+shell: setup ## A Django shell with the sample models and a little data
+	@$(PYTHON_BIN) sample/manage.py prepare garage
+	@$(PYTHON_BIN) sample/manage.py shell
+
+.PHONY: test
+test: setup-test test-c test-asan test-tsan test-valgrind test-fuzz test-bench test-python ## Sets up and runs every test (C, sanitizers, valgrind, fuzzers, Python, wheel, other Pythons)
+
+.PHONY: lint
+lint: setup-lint ## Formatting, linters, types and static analysis
+	@scripts/lint
+
+.PHONY: bench
+bench: setup ## Measures hits and writes against the uncached query in the same run
+	@$(PYTHON_BIN) bench/run.py $(BENCH_ARGS)
+
+.PHONY: fuzz
+fuzz: setup-test ## Fuzzes each parser for FUZZ_SECONDS (300)
+	@scripts/fuzz $(FUZZ_SECONDS)
+
+.PHONY: format
+format: setup-lint ## Formats C and Python
+	@scripts/lint --fix
+
+.PHONY: clean
+clean: ## Removes what was built (not the virtual environment)
+	rm -rf .build dist sample/*.sqlite3* django_cache_manager/_engine*.so
+
+# ---------------------------------------------------------------- set-up
+
+.PHONY: setup setup-test setup-lint engine
+setup: packages-build $(VENV)/.sample engine
+
+setup-test: packages-test $(VENV)/.sample $(VENV)/.test engine
+	@scripts/build failpoints
+	@scripts/place-engine failpoints
+
+setup-lint: packages-lint $(VENV)/.sample $(VENV)/.test $(VENV)/.lint engine
+
+.PHONY: packages-build packages-test packages-lint
+packages-build packages-test packages-lint: packages-%:
+	@scripts/system-packages $*
+
+$(VENV)/.sample: requirements/build.txt requirements/sample.txt | packages-build
+	@scripts/venv $(VENV) $^
+	@touch $@
+
+$(VENV)/.test: requirements/test.txt $(VENV)/.sample
+	@scripts/venv $(VENV) $<
+	@touch $@
+
+$(VENV)/.lint: requirements/lint.txt $(VENV)/.sample
+	@scripts/venv $(VENV) $<
+	@touch $@
+
+engine: $(VENV)/.sample
+	@scripts/build engine
+	@scripts/place-engine engine
+
+# ---------------------------------------------------------------- tests
+
+MESON_TEST := $(VENV)/bin/meson test --no-rebuild --print-errorlogs --num-processes 2
+
+.PHONY: test-c test-asan test-tsan test-valgrind test-fuzz test-bench test-python test-py test-wheel
+test-c: setup-test
+	@echo "== C tests"
+	@scripts/build plain
+	@$(MESON_TEST) -C .build/plain
+
+test-asan: setup-test
+	@echo "== C tests under AddressSanitizer and UndefinedBehaviorSanitizer"
+	@scripts/build asan
+	@$(MESON_TEST) -C .build/asan -t 4
+
+test-tsan: setup-test
+	@echo "== C tests under ThreadSanitizer"
+	@scripts/build tsan
+	@$(MESON_TEST) -C .build/tsan -t 6
+
+test-valgrind: setup-test
+	@echo "== C tests under valgrind"
+	@scripts/build plain
+	@$(MESON_TEST) -C .build/plain -t 10 --suite valgrind \
+	  --wrapper "valgrind --quiet --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite,indirect"
+
+test-fuzz: setup-test
+	@echo "== fuzzers, 20 s each"
+	@scripts/fuzz 20
+
+test-bench: setup
+	@echo "== benchmark, short form, against its limits"
+	@$(PYTHON_BIN) bench/run.py --short --check
+
+# One pytest run, so that its summary closes `make test`.
+test-python: setup-test
+	@echo "== Python tests, wheel and sdist, other Pythons"
+	@$(PYTHON_BIN) -m pytest -q
+
+test-py: setup-test
+	@$(PYTHON_BIN) -m pytest -q tests/py tests/consistency $(PYTEST_ARGS)
+
+test-wheel: setup-test
+	@$(PYTHON_BIN) -m pytest -q tests/packaging $(PYTEST_ARGS)
