@@ -2,7 +2,9 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h> /* needs the four above */
+
 #include <string.h>
 
 #include "base/cursor.h"
