@@ -1,0 +1,111 @@
+"""The bracket of one write: W1 in every segment that it concerns, W3 when its outcome is known."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from . import _engine, conf
+from .segments import registry, segment_path, unseen_write_error
+
+if TYPE_CHECKING:
+    from .identity import Facts
+    from .segments import OpenSegment
+
+logger = logging.getLogger("django_cache_manager")
+
+_ATTEMPTS = 3
+
+
+class Bracket:
+    """Made empty; `mark` is W1, `settle` is W3. Not shared between threads."""
+
+    __slots__ = ("_abandoned", "_bypasses", "_marks")
+
+    def __init__(self) -> None:
+        self._abandoned = False
+        self._marks: list[tuple[OpenSegment, int, frozenset[str], bool]] = []
+        self._bypasses: list[_engine.Bypass] = []
+
+    def mark(self, facts: Facts, tables: frozenset[str], database: bool) -> None:
+        """W1. Where no segment can be marked, none that could serve older rows is left or made until `settle`.
+
+        Raises SegmentUnavailable when this process has never had the segment and can't open it (PROTOCOL 6).
+        """
+        if not facts.family:
+            if not conf.current().unseen_writes:
+                raise unseen_write_error(_engine.SegmentError(facts.uncached))
+            return
+        for _ in range(_ATTEMPTS):
+            try:
+                segment = registry.open(facts)
+            except _engine.SegmentError as error:
+                if self._bypass(facts):
+                    return
+                if error.status == "busy" or registry.had(facts) or conf.current().unseen_writes:
+                    return
+                raise unseen_write_error(error) from error
+            if not segment.engine.linked():
+                registry.drop(segment)
+                continue
+            try:
+                cells = segment.engine.cells(tables, database)
+                ticket = segment.engine.begin_write(cells, facts.session)
+            except _engine.SegmentError as error:
+                # It has been retired: nobody hits it any more, so the next one is marked instead.
+                logger.warning("a segment was retired: %s", error)
+                registry.drop(segment)
+                continue
+            self._marks.append((segment, ticket, tables, database))
+            return
+        self._bypass(facts)
+
+    def _bypass(self, facts: Facts) -> bool:
+        if facts.private:
+            return True
+        settings = conf.current()
+        try:
+            self._bypasses.append(
+                _engine.Bypass(str(segment_path(facts)), mode=settings.mode, group=settings.group)
+            )
+        except _engine.SegmentError:
+            return False
+        return True
+
+    def settle(self) -> None:
+        """W3. In a segment that was replaced meanwhile, the new one is stamped too before this returns (PROTOCOL 6)."""
+        for segment, ticket, tables, database in self._marks:
+            try:
+                if self._abandoned and segment.facts.session:
+                    segment.engine.settle(ticket)  # somebody else may have proved it over before us
+                else:
+                    segment.engine.end_write(ticket)
+            except _engine.SegmentError as error:
+                logger.warning("a write could not be settled, so its segment was retired: %s", error)
+            if not segment.usable() or not segment.engine.linked():
+                registry.drop(segment)
+                _stamp(segment.facts, tables, database)
+        self._marks.clear()
+        for bypass in self._bypasses:
+            bypass.close()
+        self._bypasses.clear()
+
+    def abandon(self) -> None:
+        """An unknown outcome: the cells stay marked; `settle` may still follow."""
+        self._abandoned = True
+        for segment, ticket, _, _ in self._marks:
+            try:
+                segment.engine.abandon_write(ticket)
+            except _engine.SegmentError:
+                segment.engine.retire()
+
+
+def _stamp(facts: Facts, tables: frozenset[str], database: bool) -> None:
+    if facts.private:
+        return
+    try:
+        segment = registry.open(facts)
+        ticket = segment.engine.begin_write(segment.engine.cells(tables, database), facts.session)
+        segment.engine.end_write(ticket)
+    except _engine.SegmentError as error:
+        logger.warning("a replaced segment could not be stamped: %s", error)

@@ -1,0 +1,564 @@
+"""One connection's part in the protocol: who it talks to, what it has written and not committed, what it may hit.
+
+The names of PROTOCOL.md are kept: W1..W3 bracket a write, F1..F3 a fill; "PROTOCOL 2.1" is section 2, rule 1.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import weakref
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from . import _engine, conf, recovery
+from .brackets import Bracket
+from .cursors import BufferedCursor
+from .identity import Facts, Vendor, vendor_of
+from .invalidation import announce
+from .overlay import Overlay
+from .segments import OpenSegment, registry, retire_lost
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from django.db.backends.base.base import BaseDatabaseWrapper
+    from django.db.backends.utils import CursorWrapper
+
+logger = logging.getLogger("django_cache_manager")
+
+EVERYTHING: Final = None
+"""Stands for "may be any table" where a set of tables is meant."""
+
+_READ_ONLY = _engine.READ | _engine.LOCKING | _engine.SYSTEM
+_LOSES_CACHE = _engine.SESSION | _engine.TEMP | _engine.ISOLATION
+_ANY_TABLE = _engine.UNKNOWN | _engine.DDL | _engine.ATTACH | _engine.DATABASE | _engine.COPY_FROM
+
+
+@dataclass(slots=True)
+class DriverSession:
+    """What is known of one connection object of the driver, until it closes. Pools hand it round."""
+
+    facts: Facts
+    off: str | None = None
+    """Why caching is off on it for good."""
+    attached: list[Facts] = field(default_factory=list)
+
+
+_sessions: weakref.WeakKeyDictionary[Any, DriverSession] = weakref.WeakKeyDictionary()
+_last_known: dict[tuple[str, str], Facts] = {}
+
+
+class ConnectionState:
+    """Belongs to one DatabaseWrapper and, like it, to one thread at a time."""
+
+    def __init__(self, connection: BaseDatabaseWrapper, vendor: Vendor) -> None:
+        self._connection = weakref.ref(connection)
+        self.alias = connection.alias
+        self.vendor = vendor
+        self.driver: Any = None
+        self.session: DriverSession | None = None
+        self.sequence = 0
+        """Raised by whatever isn't a pure read (PROTOCOL 3.2)."""
+        self.dirty: set[str] | None = set()
+        """Tables written by the open transaction; None: any (PROTOCOL 2.2)."""
+        self.overlay = Overlay()
+        self.snapshot_time: int | None = None
+        """The clock before this snapshot transaction's BEGIN; None: unknown, no hit and no fill."""
+        self.answered = False
+        """Whether a SELECT of this snapshot transaction was answered by the database (PROTOCOL 4.1)."""
+        self.errored = False
+        self.begun_by_savepoint = False
+        self.unfinished: weakref.WeakSet[Any] = weakref.WeakSet()
+        """Cursors whose SELECT may have rows left; SQLite only (PROTOCOL 3.1)."""
+        self.pending: list[Bracket] = []
+        """Writes of unknown outcome, until the same session answers again (PROTOCOL 2.5)."""
+
+    # --- who ---------------------------------------------------------------------------------------------------------
+
+    def meet(self, connection: BaseDatabaseWrapper) -> DriverSession | None:
+        """The session of the driver's present connection, asking the server when it is new (PROTOCOL section 5)."""
+        driver = connection.connection
+        if driver is self.driver and (self.session is not None or driver is None):
+            return self.session
+        if driver is not self.driver:
+            self._leave_driver()
+            self.driver = driver
+        if driver is None or self.vendor.in_transaction(driver):
+            return None
+        with contextlib.suppress(TypeError):  # SQLite's connections can't be keys, and aren't pooled
+            self.session = _sessions.get(driver)
+        if self.session is None:
+            self.session = self._identify(connection, driver)
+        if self.session is not None:
+            _last_known[_settings_key(connection)] = self.session.facts
+        return self.session
+
+    def _identify(self, connection: BaseDatabaseWrapper, driver: Any) -> DriverSession:
+        in_transaction = self.vendor.in_transaction(driver)
+        try:
+            session = DriverSession(self.vendor.identify(connection, driver))
+        except Exception as error:
+            logger.warning("the database %r didn't tell what it is, so it is not cached: %s", self.alias, error)
+            session = DriverSession(
+                Facts(self.vendor, b"", b"", uncached=f"it didn't tell what it is: {error}")
+            )
+        finally:
+            if self.vendor.in_transaction(driver) and not in_transaction:
+                driver.rollback()  # with autocommit off our own question opened one
+        with contextlib.suppress(TypeError):
+            _sessions[driver] = session
+        return session
+
+    def _leave_driver(self) -> None:
+        for bracket in self.pending:
+            # SQLite: a closed connection writes no more. A server may still be at it: whoever proves it gone settles.
+            if self.vendor.drains:
+                bracket.settle()
+        self.pending.clear()
+        self.session = None
+        self.unfinished = weakref.WeakSet()
+        self._transaction_ended()
+
+    def facts(self, connection: BaseDatabaseWrapper) -> Facts | None:
+        """Who a read would talk to; without a connection, the last known (PROTOCOL section 5)."""
+        session = self.meet(connection)
+        if session is not None:
+            return session.facts
+        if connection.connection is not None or connection.in_atomic_block:
+            return None
+        known = _last_known.get(_settings_key(connection))
+        if known is None or known.private:
+            return None
+        if self.vendor.drains:
+            seen = self.vendor.peek(connection)
+            return known if seen is not None and seen.identity == known.identity else None
+        return known
+
+    # --- reads -------------------------------------------------------------------------------------------------------
+
+    def off_reason(self) -> str | None:
+        """Why this connection may neither hit nor fill, or None."""
+        if self.alias in conf.current().replicas:
+            return "the alias is in REPLICAS"
+        if self.session is not None:
+            return self.session.off or self.session.facts.uncached
+        return None
+
+    def hit_limit(self, connection: BaseDatabaseWrapper) -> int | None:
+        """The latest stamp that a hit's cells may have now; None: no hit (PROTOCOL 4)."""
+        driver = self.driver
+        if driver is None:
+            return _engine.NO_LIMIT
+        if self.errored or self.vendor.broken(driver):
+            return None
+        if not self.vendor.in_transaction(driver):
+            return _engine.NO_LIMIT
+        if connection.autocommit and not connection.in_atomic_block:
+            return None
+        if not self.vendor.snapshot:
+            return _engine.NO_LIMIT
+        return self.snapshot_time if self.answered else None
+
+    def fill_time(self, connection: BaseDatabaseWrapper, segment: OpenSegment) -> int | None:
+        """F1: the clock to store a read under that is about to be sent; None: don't store (PROTOCOL 3)."""
+        driver = connection.connection
+        if driver is None:
+            return segment.engine.clock()  # it will be opened for this statement
+        if self.unfinished or self.session is None:
+            return None
+        if not self.vendor.in_transaction(driver):
+            return segment.engine.clock()
+        if connection.autocommit and not connection.in_atomic_block:
+            return None
+        return self.snapshot_time if self.vendor.snapshot else segment.engine.clock()
+
+    def is_dirty(self, segment: OpenSegment, cells: bytes) -> bool:
+        """Whether the open transaction has written a cell of these (PROTOCOL 4.3)."""
+        if not self.dirty:
+            return self.dirty is None
+        own = set(memoryview(segment.engine.cells(self.dirty)).cast("I"))
+        return not own.isdisjoint(memoryview(cells).cast("I"))
+
+    # --- statements --------------------------------------------------------------------------------------------------
+
+    def statement(self, wrapper: CursorWrapper, sql: Any, call: Callable[[], Any]) -> Any:
+        """Runs one statement at the driver's cursor, seen by everybody it concerns (PROTOCOL 2.7)."""
+        connection = wrapper.db
+        session = self.meet(connection)
+        if type(wrapper.cursor) is BufferedCursor:
+            wrapper.cursor = wrapper.cursor.driver_cursor
+        scan = _engine.scan(_text(wrapper, sql), self.vendor.dialect)
+        if scan.flags & _engine.READ and not scan.flags & ~_READ_ONLY and self._writes_nothing(scan):
+            return self._read(wrapper, scan, call)
+        if session is None:
+            # Met inside a transaction: a write has to know whom it concerns, so it is asked all the same.
+            session = self.session = self._identify(connection, self.driver)
+        return self._effect(wrapper, connection, session, scan, call)
+
+    def other_call(self, wrapper: CursorWrapper, call: Callable[[], Any]) -> Any:
+        """Any other call that reaches the driver's cursor: it may write anything (PROTOCOL 2.7)."""
+        session = self.meet(wrapper.db) or self._identify(wrapper.db, wrapper.db.connection)
+        return self._effect(wrapper, wrapper.db, session, _UNKNOWN_SCAN, call)
+
+    def fetching(self, wrapper: CursorWrapper, name: str, fetch: Callable[..., Any]) -> Any:
+        """A fetch or close of a cursor whose SELECT may be unfinished (SQLite); others pass (PROTOCOL 3.1)."""
+        if wrapper not in self.unfinished:
+            return fetch
+
+        def tracked(*args: Any, **kwargs: Any) -> Any:
+            result = fetch(*args, **kwargs)
+            if name in ("close", "fetchall") or not result:
+                self.unfinished.discard(wrapper)
+            return result
+
+        return tracked
+
+    def open_ended(self, wrapper: CursorWrapper, name: str, call: Callable[..., Any]) -> Any:
+        """The driver's copy() and stream(): what they write goes on after the call (PROTOCOL 2.4)."""
+        connection = wrapper.db
+
+        @contextlib.contextmanager
+        def copy(*args: Any, **kwargs: Any) -> Iterator[Any]:
+            with self.bracketed(connection), call(*args, **kwargs) as inner:
+                yield inner
+
+        def stream(*args: Any, **kwargs: Any) -> Iterator[Any]:
+            with self.bracketed(connection):
+                yield from call(*args, **kwargs)
+
+        return copy if name == "copy" else stream
+
+    @contextlib.contextmanager
+    def bracketed(self, connection: BaseDatabaseWrapper) -> Iterator[None]:
+        """W1..W3 around a with-block that may write anything."""
+        session = self.meet(connection) or self._identify(connection, connection.connection)
+        self.sequence += 1
+        before = self.vendor.in_transaction(self.driver)
+        bracket = None
+        if before or self.vendor.will_begin(self.driver):
+            self._soil(EVERYTHING)
+        else:
+            bracket = self._mark(session, EVERYTHING)
+        try:
+            yield
+        except BaseException as error:
+            self._close_bracket(bracket, EVERYTHING, before, 0, 0, error)
+            self._after_error(error)
+            raise
+        finally:
+            self.sequence += 1
+        self._close_bracket(bracket, EVERYTHING, before, 0, 0, None)
+
+    def _read(self, wrapper: CursorWrapper, scan: _engine.Scan, call: Callable[[], Any]) -> Any:
+        driver = self.driver
+        before = self.vendor.in_transaction(driver) if driver is not None else False
+        try:
+            result = call()
+        except BaseException as error:
+            self._after_error(error)
+            raise
+        if self.pending:
+            self._answered_again()
+        if self.vendor.drains:
+            self.unfinished.add(wrapper)
+        if before:
+            self.answered = self.answered or bool(scan.reads)
+        elif driver is not None and self.vendor.in_transaction(driver):
+            self._transaction_began(None)  # autocommit off: the driver sent BEGIN
+        return self._answer(wrapper, result)
+
+    def _writes_nothing(self, scan: _engine.Scan) -> bool:
+        """Whether the functions of a SELECT write no row (PROTOCOL 2.8)."""
+        if not scan.functions or self.vendor.dialect == _engine.SQLITE or self.session is None:
+            return True
+        segment = self._segment()
+        catalog = segment.current_catalog() if segment is not None else None
+        if catalog is None and segment is not None and not self.vendor.in_transaction(self.driver):
+            catalog = segment.read_catalog(self.driver)
+        declared = conf.current().functions
+        if catalog is None or catalog.suspect_functions is None:
+            from .sql_functions import CACHEABLE
+
+            return all(name in CACHEABLE or name in declared for name in scan.functions)
+        return not any(
+            name in catalog.suspect_functions and name not in declared for name in scan.functions
+        )
+
+    def _effect(
+        self,
+        wrapper: CursorWrapper,
+        connection: BaseDatabaseWrapper,
+        session: DriverSession,
+        scan: _engine.Scan,
+        call: Callable[[], Any],
+    ) -> Any:
+        flags, driver = scan.flags, self.driver
+        self.sequence += 1
+        if flags & _LOSES_CACHE:
+            session.off = "a statement changed what its queries mean; it is uncached until it closes"
+        before = self.vendor.in_transaction(driver)
+        if not before:
+            self._prepare_catalog(session, driver)
+        tables = self._written(scan)
+        time = self._clock()
+        bracket = None
+        if before or (tables != frozenset() and self.vendor.will_begin(driver)):
+            self._soil(tables)  # before the statement is sent (PROTOCOL 2.2)
+            if self._may_commit(flags, before):
+                bracket = self._mark(session, EVERYTHING)
+        elif tables != frozenset():
+            bracket = self._mark(session, tables)
+        try:
+            result = call()
+            if self.vendor.drains:
+                self._drain(wrapper)
+        except BaseException as error:
+            self._close_bracket(bracket, tables, before, time, flags, error)
+            self._after_error(error)
+            raise
+        self._close_bracket(bracket, tables, before, time, flags, None)
+        if flags & _engine.ATTACH and self.vendor.drains:
+            session.attached = self.vendor.attached(driver)  # type: ignore[attr-defined]
+            session.off = "a database was attached; it is uncached until it closes"
+        if flags & _engine.DATABASE:
+            retire_lost(self.vendor.name, driver)
+        return self._answer(wrapper, result)
+
+    def _written(self, scan: _engine.Scan) -> frozenset[str] | None:
+        """The closure of what a statement may write; None: anything."""
+        if scan.flags & _ANY_TABLE or not scan.flags & ~_READ_ONLY:
+            return EVERYTHING
+        if not scan.writes:
+            return EVERYTHING if scan.flags & _engine.WRITE else frozenset()
+        segment = self._segment()
+        catalog = segment.current_catalog() if segment is not None else None
+        if catalog is None:
+            return EVERYTHING
+        return catalog.closure(scan.writes, conf.current().triggers)
+
+    def _may_commit(self, flags: int, before: bool) -> bool:
+        """PROTOCOL 2.3: what may commit is bracketed with all dirty cells and the database's."""
+        if flags & (_engine.COMMIT | _engine.UNKNOWN):
+            return True
+        return bool(flags & _engine.RELEASE and self.begun_by_savepoint) or bool(
+            flags & _engine.BEGIN and before
+        )
+
+    def _close_bracket(
+        self,
+        bracket: Bracket | None,
+        tables: frozenset[str] | None,
+        before: bool,
+        time: int,
+        flags: int,
+        error: BaseException | None,
+    ) -> None:
+        """After W2: the driver says whether a transaction is open now, and W3 follows if the outcome is known."""
+        driver = self.driver
+        known = error is None or self.vendor.outcome_known(driver, error)
+        if not known:
+            if bracket is not None:
+                self._keep_unknown(bracket)
+            return
+        self._answered_again()
+        after = self.vendor.in_transaction(driver)
+        if after and not before:
+            self._transaction_began(time)
+            self._soil(tables)
+            self.begun_by_savepoint = bool(flags & _engine.SAVEPOINT)
+            # BEGIN IMMEDIATE and a write take the snapshot at once (PROTOCOL 4.1).
+            self.answered = error is None and bool(flags & (_engine.IMMEDIATE | _engine.WRITE))
+        if bracket is not None:
+            self._settle(bracket, tables)
+        if before and not after:
+            self._transaction_ended()
+        if flags & _engine.ROLLBACK_TO:
+            self.overlay.clear()
+            self.errored = False
+
+    def _drain(self, wrapper: CursorWrapper) -> None:
+        """PROTOCOL 2.1: a writing statement is finished when its rows are fetched, so they are, inside the bracket."""
+        cursor = wrapper.cursor
+        if getattr(cursor, "description", None) is not None:
+            wrapper.cursor = BufferedCursor(cursor, cursor.fetchall())
+        self.unfinished.discard(wrapper)
+
+    @staticmethod
+    def _answer(wrapper: CursorWrapper, result: Any) -> Any:
+        """Drivers return their cursor; the wrapper takes its place, so that a chained call is still seen."""
+        cursor = wrapper.cursor
+        if result is cursor or (type(cursor) is BufferedCursor and result is cursor.driver_cursor):
+            return wrapper
+        return result
+
+    # --- transactions ------------------------------------------------------------------------------------------------
+
+    def commit(self, connection: BaseDatabaseWrapper, call: Callable[[], Any]) -> Any:
+        """COMMIT by the driver's method: all dirty cells are marked around it (W1..W3)."""
+        session = self.meet(connection)
+        self.sequence += 1
+        tables = EVERYTHING if self.dirty is None else frozenset(self.dirty)
+        bracket = None
+        if session is not None and tables != frozenset():
+            bracket = self._mark(session, tables)
+        try:
+            result = call()
+        except BaseException as error:
+            self._close_bracket(bracket, tables, True, 0, 0, error)
+            self._after_error(error)
+            raise
+        self._close_bracket(bracket, tables, True, 0, 0, None)
+        return result
+
+    def rollback(self, connection: BaseDatabaseWrapper, call: Callable[[], Any]) -> Any:
+        self.meet(connection)
+        self.sequence += 1
+        self.overlay.clear()
+        try:
+            return call()
+        finally:
+            if self.driver is None or not self.vendor.in_transaction(self.driver):
+                self._transaction_ended()
+
+    def set_autocommit(self, connection: BaseDatabaseWrapper, call: Callable[[], Any]) -> Any:
+        """Turning autocommit on commits on some drivers (SQLite's), so it is bracketed as a commit where it can."""
+        if self.driver is not None and self.driver is connection.connection:
+            if self.dirty is None or self.dirty:
+                return self.commit(connection, call)
+        self.sequence += 1
+        return call()
+
+    def closed(self, connection: BaseDatabaseWrapper) -> None:
+        """After close(): what was not committed is rolled back."""
+        driver = connection.connection
+        if driver is None or self.vendor.closed(driver):
+            self.sequence += 1
+            self._leave_driver()
+            self.driver = None
+
+    def _transaction_began(self, time: int | None) -> None:
+        """`time` is the clock before whatever made the driver send BEGIN (PROTOCOL 3.3)."""
+        # An older SELECT still open pins SQLite's snapshot before it (PROTOCOL 3.1).
+        self.snapshot_time = None if self.unfinished else time
+        self.answered = False
+        self.begun_by_savepoint = False
+        self.errored = False
+        self.dirty = set()
+        self.overlay.clear()
+
+    def _transaction_ended(self) -> None:
+        self._transaction_began(None)
+
+    def _soil(self, tables: frozenset[str] | None) -> None:
+        if tables is EVERYTHING:
+            self.dirty = None
+            self.overlay.clear()
+        elif tables:
+            if self.dirty is not None:
+                self.dirty |= tables
+            segment = self._segment()
+            if segment is None:
+                self.overlay.clear()
+            else:
+                self.overlay.drop(segment.engine.cells(tables))
+
+    def _after_error(self, error: BaseException) -> None:
+        """PROTOCOL 4.3: after a database error inside a transaction the overlay is gone and hits stop."""
+        if self.driver is not None and self.vendor.outcome_known(self.driver, error):
+            self._answered_again()
+        if self.driver is None or self.vendor.in_transaction(self.driver):
+            self.overlay.clear()
+            self.errored = True
+
+    # --- marks -------------------------------------------------------------------------------------------------------
+
+    def _segment(self) -> OpenSegment | None:
+        if self.session is None:
+            return None
+        try:
+            return registry.open(self.session.facts)
+        except _engine.SegmentError:
+            return None
+
+    def _clock(self) -> int:
+        segment = self._segment()
+        return 0 if segment is None else segment.engine.clock()
+
+    def _prepare_catalog(self, session: DriverSession, driver: Any) -> None:
+        segment = self._segment()
+        if segment is not None:
+            segment.read_catalog(driver)
+            recovery.attend(segment, session.facts, driver)
+
+    def _mark(self, session: DriverSession, tables: frozenset[str] | None) -> Bracket:
+        """W1, in every segment that the write may concern."""
+        if tables is EVERYTHING:
+            wanted: frozenset[str] = frozenset(self.dirty or ())
+        else:
+            wanted = tables
+        bracket = Bracket()
+        try:
+            bracket.mark(session.facts, wanted, database=tables is EVERYTHING)
+            for facts in session.attached:
+                bracket.mark(facts, frozenset(), database=True)
+        except BaseException:
+            bracket.settle()
+            raise
+        return bracket
+
+    def _settle(self, bracket: Bracket, tables: frozenset[str] | None) -> None:
+        bracket.settle()
+        announce(self.alias, tables)
+
+    def _keep_unknown(self, bracket: Bracket) -> None:
+        """PROTOCOL 2.4: the cells stay marked until the same session answers again, or is proved gone."""
+        bracket.abandon()
+        self.pending.append(bracket)
+
+    def _answered_again(self) -> None:
+        for bracket in self.pending:
+            bracket.settle()
+        self.pending.clear()
+
+
+class _UnknownScan:
+    """Stands for a call that isn't SQL."""
+
+    flags = _engine.UNKNOWN
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+    functions: tuple[str, ...] = ()
+
+
+_UNKNOWN_SCAN: Any = _UnknownScan()
+_ATTRIBUTE = "_cache_manager_state"
+
+
+def state_of(connection: BaseDatabaseWrapper) -> ConnectionState | None:
+    """The state of a connection; None where the database system is not supported."""
+    try:
+        state: ConnectionState | None = connection.__dict__[_ATTRIBUTE]
+    except KeyError:
+        vendor = vendor_of(connection)
+        state = None if vendor is None else ConnectionState(connection, vendor)
+        connection.__dict__[_ATTRIBUTE] = state
+    return state
+
+
+def _text(wrapper: CursorWrapper, sql: Any) -> str:
+    if type(sql) is str:
+        return sql
+    if isinstance(sql, str):
+        return str(sql)
+    if isinstance(sql, bytes):
+        return sql.decode(errors="replace")
+    if hasattr(sql, "as_string"):  # psycopg.sql.Composable
+        return str(sql.as_string(wrapper.db.connection))
+    return ";"  # not SQL that we know: the scanner says unknown
+
+
+def _settings_key(connection: BaseDatabaseWrapper) -> tuple[str, str]:
+    settings = connection.settings_dict
+    wanted = ("ENGINE", "HOST", "PORT", "NAME", "USER", "OPTIONS")
+    return connection.alias, repr([settings.get(name) for name in wanted])

@@ -1,0 +1,153 @@
+"""From a Query tree to the tables it reads, to any depth; and what in it forbids caching."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from django.db.models import expressions, functions
+from django.db.models.sql import Query
+from django.db.models.sql.where import ExtraWhere, WhereNode
+
+from . import _engine, conf
+from .sql_functions import CACHEABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from django.db.models.sql.compiler import SQLCompiler
+
+_KNOWN_MODULES: Final = ("django.db.models.", "django.contrib.postgres.", "django.contrib.contenttypes.")
+_VOLATILE: Final = (expressions.RawSQL, ExtraWhere, functions.Now, functions.Random)
+_VOLATILE_NAMES: Final = frozenset({"TransactionNow", "RandomUUID"})
+
+_CACHEABLE_FLAGS = _engine.READ
+
+
+class Uncacheable(Exception):
+    """A query that must not be cached; the message says why."""
+
+
+def read_tables(compiler: SQLCompiler, sql: str, dialect: int) -> frozenset[str]:
+    """The tables whose rows the compiled query reads, names as the scanner gives them.
+
+    They come from the Query tree; the scanner is asked about the same SQL, and what it finds has to be among them.
+    Aliases that the tree holds and the SQL doesn't (trimmed joins) don't count. Raises Uncacheable.
+    """
+    walk = _Walk()
+    walk.query(compiler.query)
+    scan = _engine.scan(sql, dialect)
+    if scan.flags != _CACHEABLE_FLAGS:
+        raise Uncacheable(_flags_reason(scan.flags))
+    declared = conf.current().functions
+    for name in scan.functions:
+        if name not in CACHEABLE and name not in declared:
+            raise Uncacheable(f"it calls the function {name}, which is not known to be repeatable")
+    found = frozenset(scan.reads)
+    unknown = found - walk.tables
+    if unknown:
+        raise Uncacheable(f"its SQL reads {', '.join(sorted(unknown))}, which its Query doesn't name")
+    return (found & walk.tables) | walk.joined
+
+
+def _flags_reason(flags: int) -> str:
+    if flags & _engine.LOCKING:
+        return "it locks rows"
+    if flags & _engine.SYSTEM:
+        return "it reads the system's catalog"
+    return "its SQL is not understood well enough to be sure what it reads"
+
+
+class _Walk:
+    """`tables`: all that the tree names; `joined`: those whose aliases are in use."""
+
+    def __init__(self) -> None:
+        self.tables: set[str] = set()
+        self.joined: set[str] = set()
+        self._seen: set[int] = set()
+
+    def query(self, query: Any) -> None:
+        if id(query) in self._seen:
+            return
+        self._seen.add(id(query))
+        if not isinstance(query, Query) or not _is_known(type(query)):
+            raise Uncacheable(f"it holds a {_path(type(query))}, which is not known")
+        self._refuse_options(query)
+        inner = getattr(query, "inner_query", None)
+        if inner is not None:
+            self.query(inner)
+        for alias, join in query.alias_map.items():
+            table = conf.table_name(join.table_name)
+            self.tables.add(table)
+            if query.alias_refcount.get(alias):
+                self.joined.add(table)
+            filtered = getattr(join, "filtered_relation", None)
+            if filtered is not None:
+                self.expression(getattr(filtered, "resolved_condition", None))
+        self.expression(query.where)
+        for expression in query.annotations.values():
+            self.expression(expression)
+        for part in (query.select, query.order_by, query.group_by):
+            if isinstance(part, (tuple, list)):
+                for expression in part:
+                    self.expression(expression)
+        for combined in query.combined_queries:
+            self.query(combined)
+
+    @staticmethod
+    def _refuse_options(query: Any) -> None:
+        if query.extra or query.extra_tables or query.extra_order_by:
+            raise Uncacheable("it uses extra()")
+        if query.select_for_update:
+            raise Uncacheable("it is a select_for_update()")
+        if query.explain_info:
+            raise Uncacheable("it is an explain()")
+        if "?" in query.order_by or "-?" in query.order_by:
+            raise Uncacheable("its order is random")
+
+    def expression(self, node: Any) -> None:
+        """Walks what can be compiled; plain values and names pass."""
+        if node is None or isinstance(node, (str, int, float, bool, bytes)):
+            return
+        if isinstance(node, Query):
+            self.query(node)
+            return
+        if isinstance(node, (list, tuple, set, frozenset)):
+            for item in node:
+                self.expression(item)
+            return
+        if not hasattr(node, "as_sql") and not hasattr(node, "resolve_expression"):
+            return
+        if id(node) in self._seen:
+            return
+        self._seen.add(id(node))
+        _refuse_class(type(node))
+        for child in _children(node):
+            self.expression(child)
+
+
+def _children(node: Any) -> Iterator[Any]:
+    if isinstance(node, WhereNode):
+        yield from node.children
+        return
+    if hasattr(node, "get_source_expressions"):
+        yield from node.get_source_expressions()
+    for name in ("lhs", "rhs", "query", "queryset"):
+        # Lookups keep a right-hand side that isn't an expression; Subquery and Exists keep a Query.
+        child = node.__dict__.get(name)
+        if child is not None:
+            yield getattr(child, "query", child) if name == "queryset" else child
+
+
+def _refuse_class(kind: type) -> None:
+    if issubclass(kind, _VOLATILE) or kind.__name__ in _VOLATILE_NAMES:
+        raise Uncacheable(f"it holds {kind.__name__}, whose result changes by itself")
+    if not _is_known(kind):
+        raise Uncacheable(f"it holds a {_path(kind)}, which is not known")
+
+
+def _is_known(kind: type) -> bool:
+    return (kind.__module__ + ".").startswith(_KNOWN_MODULES)
+
+
+def _path(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"

@@ -1,0 +1,60 @@
+"""Keys: the SQL and its parameters, typed, with what else decides about the rows.
+
+The seam for the trace key to come: whatever makes a key, it is bytes, and equal bytes mean equal SQL and parameters.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings as django_settings
+from django.utils.safestring import SafeString
+
+from . import _engine
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .identity import Facts
+
+KIND_ROWS = 0
+KIND_FIRST_ROW = 1
+
+
+def sql_key(
+    facts: Facts, time_zone: str, sql: str, params: Sequence[Any], kind: int, columns: int | None
+) -> bytes:
+    """The key of a statement's rows.
+
+    `columns` is how many columns of each row are kept, None for all. Raises `_engine.Unencodable` for a parameter
+    whose meaning to the driver can't be told from its bytes.
+    """
+    head = (kind, columns, facts.user, time_zone, bool(django_settings.USE_TZ), sql)
+    try:
+        return _engine.encode_key((*head, *params))
+    except _engine.Unencodable:
+        return _engine.encode_key((*head, *(_plain(param) for param in params)))
+
+
+def _plain(param: Any) -> Any:
+    """A parameter of a known class that isn't plain, as a tagged tuple: never equal to a plain one's bytes."""
+    kind = type(param)
+    if kind is SafeString:
+        return ("safe", str.__str__(param))
+    if isinstance(param, enum.Enum) and isinstance(param, (str, int)):
+        base: Any = str.__str__(param) if isinstance(param, str) else int(param)
+        return ("enum", kind.__module__, kind.__qualname__, param.name, base)
+    if kind.__module__ in ("psycopg.types.numeric", "psycopg._wrappers"):
+        # Int4 and its like: numbers with the width the server is told.
+        if isinstance(param, int):
+            return ("psycopg", kind.__name__, int(param))
+        if isinstance(param, float):
+            return ("psycopg", kind.__name__, float(param))
+    if kind.__module__ == "psycopg.types.json" and kind.__name__ in ("Json", "Jsonb"):
+        dumped = param.dumps(param.obj) if param.dumps is not None else None
+        if type(dumped) in (str, bytes):
+            return ("psycopg", kind.__name__, dumped)
+    if kind in (list, tuple):
+        return kind(_plain(item) for item in param)
+    return param

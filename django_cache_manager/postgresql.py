@@ -1,0 +1,262 @@
+"""PostgreSQL: what the server tells of itself, of its sessions and of its catalog. For psycopg 3 and psycopg2."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+from . import _engine
+from .catalog import Catalog, ascii_lower
+from .identity import Facts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+_IDENTIFY = """
+SELECT (SELECT system_identifier FROM pg_catalog.pg_control_system())::text,
+       (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())::text,
+       extract(epoch FROM pg_catalog.pg_postmaster_start_time())::text,
+       pg_catalog.current_database()::text, current_user::text, pg_catalog.pg_backend_pid(),
+       (SELECT extract(epoch FROM backend_start)::text FROM pg_catalog.pg_stat_activity
+        WHERE pid = pg_catalog.pg_backend_pid()),
+       pg_catalog.pg_is_in_recovery(),
+       pg_catalog.current_setting('transaction_isolation'),
+       pg_catalog.current_setting('default_transaction_isolation'),
+       pg_catalog.current_setting('synchronous_commit'), pg_catalog.current_setting('fsync'),
+       pg_catalog.current_setting('search_path'), pg_catalog.current_setting('session_replication_role')
+"""
+
+_RELATIONS = """
+SELECT c.oid, c.relname::text, c.relkind::text, c.relpersistence::text, c.relrowsecurity,
+       EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE i.inhparent = c.oid OR i.inhrelid = c.oid),
+       EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal),
+       EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND r.rulename <> '_RETURN')
+FROM pg_catalog.pg_class c
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
+  AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_t%'
+"""
+
+_CASCADES = """
+SELECT confrelid, conrelid FROM pg_catalog.pg_constraint
+WHERE contype = 'f' AND (confdeltype IN ('c', 'n', 'd') OR confupdtype IN ('c', 'n', 'd'))
+"""
+
+# Functions that may write when a SELECT calls them: what pg_proc doesn't call immutable or stable, and what is
+# neither the system's nor an extension's.
+_FUNCTIONS = """
+SELECT DISTINCT p.proname::text FROM pg_catalog.pg_proc p
+JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+WHERE p.provolatile = 'v'
+   OR (n.nspname <> 'pg_catalog' AND NOT EXISTS (
+         SELECT FROM pg_catalog.pg_depend d
+         WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid AND d.deptype = 'e'))
+"""
+
+# Volatile, and yet they write no row.
+_WRITE_NOTHING = frozenset(
+    """random setseed clock_timestamp timeofday nextval setval currval lastval gen_random_uuid pg_sleep
+    pg_sleep_for pg_sleep_until pg_advisory_lock pg_advisory_lock_shared pg_try_advisory_lock
+    pg_try_advisory_lock_shared pg_advisory_xact_lock pg_advisory_xact_lock_shared pg_try_advisory_xact_lock
+    pg_try_advisory_xact_lock_shared pg_advisory_unlock pg_advisory_unlock_shared pg_advisory_unlock_all
+    pg_notify pg_backend_pid pg_relation_size pg_total_relation_size pg_table_size pg_indexes_size
+    pg_database_size pg_size_pretty pg_get_serial_sequence txid_current pg_current_xact_id
+    pg_cancel_backend pg_terminate_backend""".split()
+)
+
+_KINDS = {
+    "v": "is a view",
+    "m": "is a materialized view",
+    "f": "is a foreign table",
+    "p": "is partitioned",
+}
+
+
+class PostgreSQL:
+    """PROTOCOL's rules for PostgreSQL at READ COMMITTED; other levels are uncached."""
+
+    name = "postgresql"
+    dialect = _engine.POSTGRESQL
+    snapshot = False
+    born_marked = True
+    drains = False
+
+    def identify(self, connection: BaseDatabaseWrapper, driver: Any) -> Facts:
+        row = _query(driver, _IDENTIFY)[0]
+        (system, oid, start, database, user, pid, since, standby) = row[:8]
+        (isolation, default_isolation, durable, fsync, search_path, replication_role) = row[8:]
+        wanted = str(getattr(connection, "isolation_level", "") or "")
+        reason = None
+        if standby:
+            reason = "the server is a standby"
+        elif isolation != "read committed" or default_isolation != "read committed":
+            reason = f"the session's isolation level is {isolation}"
+        elif not _read_committed(connection):
+            reason = f"the isolation level in OPTIONS is {wanted}"
+        elif durable == "off" or fsync == "off":
+            reason = "synchronous_commit or fsync is off: a crash may lose commits"
+        elif replication_role != "origin":
+            reason = "session_replication_role is not origin"
+        elif pid != driver.info.backend_pid:
+            reason = "a transaction pooler stands between"
+        elif since is None:
+            reason = "the server doesn't tell this session's start"
+        return Facts(
+            vendor=self,
+            family=f"postgresql {system} {oid} {database}".encode(),
+            generation=f"started {start}".encode(),
+            user=f"{user} {search_path} {self.driver_name(driver)} {_time_zone(driver)}",
+            session=f"session\0{user}\0{pid}\0{since}".encode(),
+            uncached=reason,
+        )
+
+    @staticmethod
+    def driver_name(driver: Any) -> str:
+        return type(driver).__module__.partition(".")[0]
+
+    def peek(self, connection: BaseDatabaseWrapper) -> Facts | None:
+        return None
+
+    # libpq's transaction states, the same numbers in both drivers.
+    _IDLE, _ACTIVE, _IN_TRANSACTION, _IN_ERROR, _UNKNOWN = range(5)
+
+    def in_transaction(self, driver: Any) -> bool:
+        return int(driver.info.transaction_status) in (
+            self._ACTIVE,
+            self._IN_TRANSACTION,
+            self._IN_ERROR,
+        )
+
+    def will_begin(self, driver: Any) -> bool:
+        return not driver.autocommit
+
+    def broken(self, driver: Any) -> bool:
+        return int(driver.info.transaction_status) in (self._IN_ERROR, self._UNKNOWN)
+
+    def closed(self, driver: Any) -> bool:
+        return bool(driver.closed) or int(driver.info.transaction_status) == self._UNKNOWN
+
+    def outcome_known(self, driver: Any, error: BaseException) -> bool:
+        from django.db import Error
+
+        if not isinstance(error, Error) or self.closed(driver):
+            return False
+        cause = error.__cause__
+        state = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)
+        # Class 08 is a lost connection, 57P a session's end: an answer, and the end (PROTOCOL 2.4).
+        return bool(state) and not state.startswith(("08", "57P"))
+
+    def read_catalog(self, driver: Any) -> Catalog:
+        tables: set[str] = set()
+        refused: dict[str, str] = {}
+        triggered: dict[str, str] = {}
+        names: dict[int, str] = {}
+        for oid, name, kind, persistence, secured, inherits, triggers, rules in _query(
+            driver, _RELATIONS
+        ):
+            folded = ascii_lower(name)
+            names[oid] = folded
+            reason = _refusal(kind, persistence, secured, inherits)
+            if reason is not None:
+                refused[folded] = f"{name} {reason}"
+            else:
+                tables.add(folded)
+            if kind != "r" or inherits or triggers or rules:
+                cause = _KINDS.get(kind) or (
+                    "takes part in inheritance" if inherits else "has triggers" if triggers else "has rules"
+                )
+                triggered[folded] = f"{name} {cause}"
+        cascades: defaultdict[str, set[str]] = defaultdict(set)
+        for target, source in _query(driver, _CASCADES):
+            if target in names and source in names:
+                cascades[names[target]].add(names[source])
+        functions = frozenset(ascii_lower(name) for (name,) in _query(driver, _FUNCTIONS))
+        return Catalog(
+            # Two schemas may hold one name: what refuses one refuses both.
+            tables=frozenset(tables - refused.keys()),
+            refused=refused,
+            cascades={table: frozenset(others) for table, others in cascades.items()},
+            triggered=triggered,
+            suspect_functions=functions - _WRITE_NOTHING,
+        )
+
+    def open_transactions(self, driver: Any) -> bytes | None:
+        rows = _query(
+            driver,
+            "SELECT virtualxid FROM pg_catalog.pg_locks WHERE locktype = 'virtualxid'"
+            " AND pid <> pg_catalog.pg_backend_pid()",
+        )
+        return ",".join(sorted(str(row[0]) for row in rows)).encode()
+
+    def lost(self, driver: Any, identity: bytes, note: str) -> bool:
+        family = identity.partition(b"\0")[0].decode().split(" ", 3)
+        here = _query(driver, "SELECT (SELECT system_identifier FROM pg_catalog.pg_control_system())::text")
+        if len(family) < 4 or family[1] != here[0][0]:
+            return False
+        oids = {oid for (oid,) in _query(driver, "SELECT oid::text FROM pg_catalog.pg_database")}
+        return family[2] not in oids
+
+    def sessions_gone(self, driver: Any, sessions: Iterable[bytes]) -> set[bytes]:
+        gone: set[bytes] = set()
+        alive = {
+            pid: (user, since)
+            for pid, user, since in _query(
+                driver,
+                "SELECT pid, usename::text, extract(epoch FROM backend_start)::text"
+                " FROM pg_catalog.pg_stat_activity",
+            )
+        }
+        transactions: set[str] | None = None
+        for session in sessions:
+            kind, _, rest = session.partition(b"\0")
+            if kind == b"session":
+                user, pid, since = rest.decode().split("\0")
+                here = alive.get(int(pid))
+                # Hidden starts (another role's session) prove nothing.
+                if here is None or (here[1] is not None and here[1] != since):
+                    gone.add(session)
+            elif kind == b"transactions":
+                if transactions is None:
+                    open_now = self.open_transactions(driver) or b""
+                    transactions = set(open_now.decode().split(","))
+                if transactions.isdisjoint(rest.decode().split(",")):
+                    gone.add(session)
+        return gone
+
+
+def _refusal(kind: str, persistence: str, secured: bool, inherits: bool) -> str | None:
+    if kind != "r":
+        return _KINDS[kind]
+    if persistence == "u":
+        return "is unlogged: a crash empties it"
+    if persistence == "t":
+        return "is temporary"
+    if secured:
+        return "has row-level security"
+    if inherits:
+        return "takes part in inheritance"
+    return None
+
+
+def _read_committed(connection: BaseDatabaseWrapper) -> bool:
+    from django.db.backends.postgresql.psycopg_any import IsolationLevel
+
+    level = getattr(connection, "isolation_level", IsolationLevel.READ_COMMITTED)
+    return bool(level == IsolationLevel.READ_COMMITTED)
+
+
+def _time_zone(driver: Any) -> str:
+    parameter = getattr(driver.info, "parameter_status", None)
+    return str(parameter("TimeZone")) if parameter else ""
+
+
+def _query(driver: Any, sql: str) -> list[tuple[Any, ...]]:
+    """Runs one of our own queries below the hook, in autocommit or on a connection nobody used yet."""
+    with driver.cursor() as cursor:
+        cursor.execute(sql)
+        return list(cursor.fetchall())
+
+
+POSTGRESQL = PostgreSQL()

@@ -1,0 +1,346 @@
+"""A read at the compiler: taken from the cache, or run and stored (PROTOCOL sections 3 and 4)."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Final
+
+from django.core.exceptions import EmptyResultSet
+from django.db.models.sql.constants import MULTI, SINGLE
+from django.utils.asyncio import async_unsafe
+
+from . import _engine, conf, keys, policy, recovery, stores
+from .connection_state import ConnectionState, state_of
+from .dependencies import Uncacheable, read_tables
+from .results import Hit, Result
+from .segments import OpenSegment, registry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from django.db.backends.base.base import BaseDatabaseWrapper
+    from django.db.models.sql.compiler import SQLCompiler
+
+    from .identity import Facts
+
+logger = logging.getLogger("django_cache_manager")
+
+MEMO_STATEMENTS: Final = 2048
+MEMO_SQL_LENGTH: Final = 4096
+
+_judged: dict[tuple[int, str], frozenset[str] | Uncacheable] = {}
+"""SQL text -> the tables it reads, or why it isn't cached. The text decides both."""
+
+
+_unstorable: dict[bytes, str] = {}
+"""Key -> why its rows could not be stored, for explain()."""
+
+
+def _note_unstorable(key: bytes, reason: str) -> None:
+    if len(_unstorable) >= MEMO_STATEMENTS:
+        _unstorable.clear()
+    _unstorable[key] = reason
+
+
+def forget_judgements() -> None:
+    _judged.clear()
+    _unstorable.clear()
+
+
+conf.on_change(forget_judgements)
+
+
+def execute_sql(
+    original: Callable[..., Any],
+    compiler: SQLCompiler,
+    result_type: str,
+    chunked_fetch: bool,
+    chunk_size: int,
+) -> Any:
+    """Like SQLCompiler.execute_sql. A hit with several rows is a `Hit`, a list of one chunk."""
+    query = compiler.query
+    if result_type not in (MULTI, SINGLE) or not policy.wants(query):
+        return original(compiler, result_type, chunked_fetch, chunk_size)
+    if query.select_for_update or query.explain_info or stores.keeps_nothing():
+        return original(compiler, result_type, chunked_fetch, chunk_size)
+    try:
+        sql, params = compiler.as_sql()
+        if not sql:
+            raise EmptyResultSet
+    except EmptyResultSet:
+        return iter([]) if result_type == MULTI else None
+    read = _Read(compiler, sql, params, result_type, chunked_fetch)
+
+    def run() -> Any:
+        with _compiled(compiler, sql, params):
+            return original(compiler, result_type, chunked_fetch, chunk_size)
+
+    return read.answer(run)
+
+
+@contextlib.contextmanager
+def _compiled(compiler: SQLCompiler, sql: str, params: Sequence[Any]) -> Iterator[None]:
+    """Lets Django's execute_sql use what has been compiled already, instead of compiling it again."""
+    compiler.as_sql = lambda *args, **kwargs: (sql, params)  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        del compiler.as_sql
+
+
+@async_unsafe
+def _refuse_event_loop() -> None:
+    """Raises what a cursor would on an event loop (PROTOCOL 4.5)."""
+
+
+@dataclass(slots=True)
+class _Place:
+    """Where a read may be answered from, found before F1."""
+
+    state: ConnectionState
+    facts: Facts
+    segment: OpenSegment
+    key: bytes
+
+
+class _Read:
+    """One execution of one compiled query."""
+
+    __slots__ = ("chunked", "compiler", "connection", "params", "result_type", "sql")
+
+    def __init__(
+        self,
+        compiler: SQLCompiler,
+        sql: str,
+        params: Sequence[Any],
+        result_type: str,
+        chunked: bool,
+    ) -> None:
+        self.compiler = compiler
+        self.connection: BaseDatabaseWrapper = compiler.connection
+        self.sql = sql
+        self.params = params
+        self.result_type = result_type
+        self.chunked = chunked and self.connection.features.can_use_chunked_reads
+
+    def answer(self, run: Callable[[], Any]) -> Any:
+        connection = self.connection
+        if "cursor" in connection.__dict__:
+            return run()  # a test case forbids queries here
+        place = self._place()
+        if place is None:
+            return run()
+        _refuse_event_loop()
+        connection.validate_thread_sharing()
+        connection.validate_no_broken_transaction()
+        found = self._find(place)
+        if found is not None:
+            return self._hand_out(found)
+        if connection.connection is None:
+            connection.ensure_connection()
+            place = self._place()
+            if place is None:
+                return run()
+        return self._run_and_keep(place, run)
+
+    def _place(self) -> _Place | None:
+        connection = self.connection
+        state = state_of(connection)
+        if state is None:
+            return None
+        facts = state.facts(connection)
+        if facts is None and connection.connection is None and not connection.in_atomic_block:
+            connection.ensure_connection()
+            facts = state.facts(connection)
+        if facts is None or state.off_reason() is not None or facts.uncached is not None:
+            return None
+        try:
+            segment = registry.open(facts)
+            key = self.key(facts)
+        except (_engine.SegmentError, _engine.Unencodable):
+            return None
+        return _Place(state, facts, segment, key)
+
+    def key(self, facts: Facts) -> bytes:
+        """Raises `_engine.Unencodable`."""
+        compiler = self.compiler
+        if self.result_type == SINGLE:
+            kind, columns = keys.KIND_FIRST_ROW, compiler.col_count
+        else:
+            kind = keys.KIND_ROWS
+            columns = compiler.col_count if compiler.has_extra_select else None
+        zone = self.connection.timezone_name
+        return keys.sql_key(facts, zone, self.sql, self.params, kind, columns)
+
+    @staticmethod
+    def _own(place: _Place) -> bool:
+        return place.state.dirty is None or bool(place.state.dirty)
+
+    def _find(self, place: _Place) -> Result | None:
+        state, segment = place.state, place.segment
+        limit = state.hit_limit(self.connection)
+        if limit is None:
+            return None
+        if not self._own(place):
+            return stores.find(segment, place.key, limit)
+        own = state.overlay.get(place.key)
+        if own is not None and segment.usable() and segment.engine.valid(own.cells, own.time, limit):
+            segment.engine.count_hit()
+            return own
+        if state.dirty is None:
+            return None
+        found = stores.find(segment, place.key, limit)
+        if found is None or state.is_dirty(segment, found.cells):
+            return None
+        return found
+
+    def _hand_out(self, result: Result) -> Any:
+        if self.result_type == MULTI:
+            return Hit(result)
+        return result.rows[0] if result.rows else None
+
+    def _run_and_keep(self, place: _Place, run: Callable[[], Any]) -> Any:
+        state, segment = place.state, place.segment
+        driver = self.connection.connection
+        if driver is not None and not state.vendor.in_transaction(driver):
+            segment.read_catalog(driver)
+            recovery.attend(segment, place.facts, driver)
+        time = state.fill_time(self.connection, segment)  # F1
+        if time is None:
+            return run()
+        sequence = state.sequence
+        rows = run()
+        if self.result_type == SINGLE:
+            self._keep(place, sequence, time, [rows] if rows else [])
+        elif self.chunked:
+            return self._collect(place, sequence, time, rows)
+        else:
+            self._keep(place, sequence, time, list(chain.from_iterable(rows)))
+        return rows
+
+    def _collect(
+        self, place: _Place, sequence: int, time: int, chunks: Iterable[list[Any]]
+    ) -> Iterator[list[Any]]:
+        """Passes an iterator()'s chunks on, and stores them after the last one if they are within the cap."""
+        kept: list[Any] | None = []
+        room = place.segment.engine.max_entry
+        for chunk in chunks:
+            if kept is not None:
+                room -= _engine.footprint(chunk) // 4  # an encoded value takes no less
+                kept = None if room < 0 else [*kept, *chunk]
+            yield chunk
+        if kept is not None:
+            self._keep(place, sequence, time, kept)
+
+    def _keep(self, place: _Place, sequence: int, time: int, rows: list[Any]) -> None:
+        """F3, if nothing of this connection came between first and last row (PROTOCOL 3.2)."""
+        state, segment = place.state, place.segment
+        session = state.session
+        if state.sequence != sequence or session is None or session.facts.identity != place.facts.identity:
+            return
+        try:
+            cells = segment.engine.cells(self.tables(state, segment), True)
+            encoded = _engine.encode_rows(rows, segment.engine.max_entry)
+        except (Uncacheable, _engine.Unencodable) as refusal:
+            logger.debug("not cached: %s", refusal)
+            if isinstance(refusal, _engine.Unencodable):
+                _note_unstorable(place.key, f"a row holds {refusal}")
+            return
+        if encoded is None:
+            _note_unstorable(place.key, f"its rows are more than MAX_ENTRY ({segment.engine.max_entry} bytes)")
+            return
+        if not segment.engine.valid(cells, time):  # F2
+            return
+        result = Result(rows if type(rows) is list else list(rows), cells, time, len(encoded))
+        if self._own(place) and state.is_dirty(segment, cells):
+            if result.shareable and not state.errored:
+                state.overlay.put(place.key, result)
+        else:
+            stores.keep(segment, place.key, result, encoded)
+
+    def tables(self, state: ConnectionState, segment: OpenSegment) -> frozenset[str]:
+        """What the rows depend on, views replaced by what VIEWS says of them. Raises Uncacheable."""
+        catalog = segment.current_catalog()
+        if catalog is None:
+            raise Uncacheable("the database's catalog is being changed, or not read yet")
+        declared = conf.current().views
+        found: set[str] = set()
+        for table in judge(self.compiler, self.sql, state.vendor.dialect):
+            if table in catalog.tables:
+                found.add(table)
+            elif table in declared:
+                found.update((table, *declared[table]))
+            else:
+                raise Uncacheable(catalog.refused.get(table, f"{table} is no table of the catalog"))
+        return frozenset(found)
+
+
+def judge(compiler: SQLCompiler, sql: str, dialect: int) -> frozenset[str]:
+    """The tables a statement reads, remembered by its text. Raises Uncacheable."""
+    known = _judged.get((dialect, sql))
+    if known is None:
+        try:
+            known = read_tables(compiler, sql, dialect)
+        except Uncacheable as refusal:
+            known = refusal
+        if len(_judged) >= MEMO_STATEMENTS:
+            _judged.clear()
+        if len(sql) <= MEMO_SQL_LENGTH:
+            _judged[dialect, sql] = known
+    if isinstance(known, Uncacheable):
+        raise Uncacheable(*known.args)
+    return known
+
+
+def explain_read(
+    compiler: SQLCompiler, sql: str, params: Sequence[Any], result_type: str
+) -> dict[str, Any]:
+    """The parts of api.Explanation for a compiled query."""
+    read = _Read(compiler, sql, params, result_type, False)
+    found: dict[str, Any] = {
+        "cached": False,
+        "cacheable": False,
+        "reason": "",
+        "key": "",
+        "sql": sql,
+        "dependencies": (),
+        "stamp": None,
+        "size": None,
+    }
+    refusal = policy.why_not(compiler.query)
+    if refusal is None and stores.keeps_nothing():
+        refusal = "the cache backend keeps nothing"
+    state = state_of(read.connection)
+    if state is None:
+        return {**found, "reason": f"{read.connection.vendor} is not supported"}
+    read.connection.ensure_connection()
+    facts = state.facts(read.connection)
+    if facts is None:
+        return {**found, "reason": "the connection is in a transaction that began unseen"}
+    refusal = refusal or state.off_reason() or facts.uncached
+    try:
+        segment = registry.open(facts)
+        driver = read.connection.connection
+        if not state.vendor.in_transaction(driver):
+            segment.read_catalog(driver)
+        found["dependencies"] = tuple(sorted(read.tables(state, segment)))
+        key = read.key(facts)
+    except (Uncacheable, _engine.Unencodable, _engine.SegmentError) as error:
+        return {**found, "reason": refusal or str(error)}
+    found["key"] = hashlib.sha256(key).hexdigest()[:32]
+    if refusal is not None:
+        return {**found, "reason": refusal}
+    result = read._find(_Place(state, facts, segment, key))
+    if result is None:
+        return {**found, "cacheable": True, "reason": _unstorable.get(key, "its rows have not been read since they changed")}
+    return {
+        **found,
+        "cached": True,
+        "cacheable": True,
+        "stamp": result.time,
+        "size": result.size,
+    }

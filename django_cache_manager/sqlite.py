@@ -1,0 +1,189 @@
+"""SQLite: what its driver and its catalog tell."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import weakref
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from . import _engine
+from .catalog import Catalog, ascii_lower
+from .identity import Facts, private_generation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+_CASCADING = ("CASCADE", "SET NULL", "SET DEFAULT")
+
+_CATALOG = """
+SELECT m.type, m.name, m.tbl_name, m.sql, f."table", f.on_delete, f.on_update
+FROM main.sqlite_master AS m
+LEFT JOIN pragma_foreign_key_list(m.name) AS f ON m.type = 'table'
+WHERE m.type IN ('table', 'view', 'trigger')
+"""
+
+
+class _SharedMemory:
+    """Named in-memory databases of this process: one lives as long as a connection to it does, and
+    another made under its name later is another database (PROTOCOL section 5)."""
+
+    def __init__(self) -> None:
+        self._users: defaultdict[str, list[tuple[weakref.ref[Any], Any]]] = defaultdict(list)
+        self._generations: dict[str, int] = {}
+        self._count = itertools.count()
+
+    def generation(self, name: str, connection: BaseDatabaseWrapper, driver: Any) -> int:
+        users = [
+            (ref, known)
+            for ref, known in self._users[name]
+            if (wrapper := ref()) is not None and wrapper.connection is known
+        ]
+        if not users or name not in self._generations:
+            self._generations[name] = next(self._count)
+        if not any(known is driver for _, known in users):
+            users.append((weakref.ref(connection), driver))
+        self._users[name] = users
+        return self._generations[name]
+
+
+class SQLite:
+    """PROTOCOL's rules for SQLite. A transaction reads one snapshot; a process that is gone writes no more."""
+
+    name = "sqlite"
+    dialect = _engine.SQLITE
+    snapshot = True
+    born_marked = False
+    drains = True
+
+    def __init__(self) -> None:
+        self._shared = _SharedMemory()
+        self._private = itertools.count()
+
+    def identify(self, connection: BaseDatabaseWrapper, driver: Any) -> Facts:
+        rows = driver.execute("PRAGMA database_list").fetchall()
+        path = next((row[2] for row in rows if row[1] == "main"), "")
+        if path and "vfs=" not in str(connection.settings_dict["NAME"]):
+            return self._file_facts(path)
+        name = _shared_name(str(connection.settings_dict["NAME"]))
+        if name:
+            number = self._shared.generation(name, connection, driver)
+            family = f"sqlite memory {name}"
+        else:
+            number = next(self._private)
+            family = f"sqlite private {id(self)}"
+        (uncommitted,) = driver.execute("PRAGMA read_uncommitted").fetchone()
+        return Facts(
+            vendor=self,
+            family=family.encode(errors="surrogatepass"),
+            generation=private_generation() + b" %d" % number,
+            private=True,
+            uncached="PRAGMA read_uncommitted is on" if uncommitted else None,
+        )
+
+    def _file_facts(self, path: str) -> Facts:
+        major, minor, inode, birth = _engine.file_identity(path)
+        reason = None if birth else "the file system tells no birth time of the database's file"
+        return Facts(
+            vendor=self,
+            family=f"sqlite {major}:{minor} {inode}".encode(),
+            generation=f"born {birth}".encode(),
+            uncached=reason,
+            path=path,
+        )
+
+    def peek(self, connection: BaseDatabaseWrapper) -> Facts | None:
+        name = str(connection.settings_dict["NAME"])
+        if not name or name.startswith("file:") or name == ":memory:":
+            return None
+        try:
+            return self._file_facts(os.path.realpath(name))
+        except OSError:
+            return None
+
+    def in_transaction(self, driver: Any) -> bool:
+        try:
+            return bool(driver.in_transaction)
+        except Exception:  # a closed connection has no transaction
+            return False
+
+    def will_begin(self, driver: Any) -> bool:
+        return False
+
+    def broken(self, driver: Any) -> bool:
+        return False
+
+    def closed(self, driver: Any) -> bool:
+        try:
+            driver.total_changes  # noqa: B018 - raises on a closed connection
+        except Exception:
+            return True
+        return False
+
+    def outcome_known(self, driver: Any, error: BaseException) -> bool:
+        from django.db import Error
+
+        return isinstance(error, Error)
+
+    def read_catalog(self, driver: Any) -> Catalog:
+        tables: set[str] = set()
+        refused: dict[str, str] = {}
+        cascades: defaultdict[str, set[str]] = defaultdict(set)
+        triggered: dict[str, str] = {}
+        for kind, name, of_table, sql, target, on_delete, on_update in driver.execute(_CATALOG):
+            folded = ascii_lower(name)
+            if kind == "view":
+                refused[folded] = f"{name} is a view"
+                triggered[folded] = f"{name} is a view"
+            elif kind == "trigger":
+                triggered[ascii_lower(of_table)] = f"{of_table} has the trigger {name}"
+            elif (sql or "").lstrip()[:14].upper() == "CREATE VIRTUAL":
+                refused[folded] = f"{name} is a virtual table"
+                triggered[folded] = f"{name} is a virtual table"
+            else:
+                tables.add(folded)
+                if on_delete in _CASCADING or on_update in _CASCADING:
+                    cascades[ascii_lower(target)].add(folded)
+        return Catalog(
+            tables=frozenset(tables),
+            refused=refused,
+            cascades={table: frozenset(names) for table, names in cascades.items()},
+            triggered=triggered,
+        )
+
+    def open_transactions(self, driver: Any) -> bytes | None:
+        return None
+
+    def lost(self, driver: Any, identity: bytes, note: str) -> bool:
+        try:
+            return bool(note) and self._file_facts(note).identity != identity
+        except OSError:
+            return True
+
+    def sessions_gone(self, driver: Any, sessions: Iterable[bytes]) -> set[bytes]:
+        return set()
+
+    def attached(self, driver: Any) -> list[Facts]:
+        """The files of ATTACHed databases: a write on this connection may be to one of them."""
+        rows = driver.execute("PRAGMA database_list").fetchall()
+        return [
+            self._file_facts(path) for _, name, path in rows if path and name not in ("main", "temp")
+        ]
+
+
+def _shared_name(name: str) -> str:
+    """The name of a shared-cache in-memory database in an SQLite URI, or an empty string."""
+    if not name.startswith("file:"):
+        return ""
+    parts = urlsplit(name)
+    query = parse_qs(parts.query)
+    if query.get("cache") == ["shared"]:
+        return unquote(parts.path)
+    return ""
+
+
+SQLITE = SQLite()

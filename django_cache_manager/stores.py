@@ -1,0 +1,160 @@
+"""Where results are kept: L1 of this process, and L2, the segment's shards or a Django cache backend."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from . import _engine, conf
+from .results import Result
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .segments import OpenSegment
+
+logger = logging.getLogger("django_cache_manager")
+
+BACKEND_REST_SECONDS: Final = 1.0
+"""How long a backend that failed is left alone."""
+
+
+class _Local:
+    """L1. Made anew when its size changes."""
+
+    def __init__(self) -> None:
+        self.cache = _engine.LocalCache(conf.Settings().l1_size)
+        self._sized = False
+
+    def ready(self) -> _engine.LocalCache:
+        if not self._sized:
+            self.cache.max_bytes = conf.current().l1_size
+            self._sized = True
+        return self.cache
+
+    def reset(self) -> None:
+        self.cache.clear()
+        self._sized = False
+
+
+_local = _Local()
+conf.on_change(_local.reset)
+
+
+class _Backend:
+    """A Django cache that holds the encoded rows; the segment says whether they still hold. What fails is a miss."""
+
+    def __init__(self) -> None:
+        self._rests_until = 0.0
+        self._warned = False
+
+    def call(self, alias: str, work: Callable[[Any], Any]) -> Any:
+        from django.core.cache import caches
+
+        if time.monotonic() < self._rests_until:
+            return None
+        try:
+            answer = work(caches[alias])
+        except Exception as error:  # whatever a backend's client raises
+            self._rests_until = time.monotonic() + BACKEND_REST_SECONDS
+            if not self._warned:
+                logger.warning("the cache backend %r fails, so reads go to the database: %r", alias, error)
+            self._warned = True
+            return None
+        if self._warned:
+            logger.info("the cache backend %r answers again", alias)
+            self._warned = False
+        return answer
+
+
+_backend = _Backend()
+
+
+def keeps_nothing() -> bool:
+    """Whether the configured backend is Django's DummyCache: no caching."""
+    alias = conf.current().backend
+    if alias is None:
+        return False
+    from django.core.cache import caches
+    from django.core.cache.backends.dummy import DummyCache
+
+    return isinstance(caches[alias], DummyCache)
+
+
+def find(segment: OpenSegment, key: bytes, limit: int) -> Result | None:
+    """A result that holds now and is no later than `limit`; None is a miss. Counted in the segment."""
+    local = _local.ready()
+    found: Result | None = local.get(key, segment.engine, limit)
+    if found is not None:
+        segment.engine.count_hit()
+        return found
+    alias = conf.current().backend
+    if alias is None:
+        entry = segment.engine.get(key, limit)
+    else:
+        entry = _backend_entry(alias, segment, key, limit)
+    if entry is None:
+        return None
+    rows, cells, at, encoded_size = entry
+    result = Result(rows, cells, at, encoded_size)
+    _keep_local(local, segment, key, result)
+    return result
+
+
+def keep(segment: OpenSegment, key: bytes, result: Result, encoded: bytes) -> None:
+    """Stores in L2 and L1. What is too large or meets a busy shard is left out."""
+    settings = conf.current()
+    timeout_ms = 0 if settings.timeout is None else max(1, int(settings.timeout * 1000))
+    if settings.backend is None:
+        segment.engine.put(key, result.cells, result.time, encoded, timeout_ms)
+    else:
+        packed = _engine.pack_entry(key, result.cells, result.time, encoded)
+        name = _backend_name(segment, key)
+        _backend.call(settings.backend, lambda cache: cache.set(name, packed, settings.timeout))
+    _keep_local(_local.ready(), segment, key, result)
+
+
+def _keep_local(
+    local: _engine.LocalCache, segment: OpenSegment, key: bytes, result: Result
+) -> None:
+    if result.shareable and local.max_bytes:
+        timeout = conf.current().timeout
+        # Twice the rows: once as the driver's, once converted.
+        size = 2 * _engine.footprint(result.rows)
+        local.put(
+            key,
+            segment.engine,
+            result.cells,
+            result.time,
+            result,
+            size,
+            0 if timeout is None else max(1, int(timeout * 1000)),
+        )
+
+
+def _backend_name(segment: OpenSegment, key: bytes) -> str:
+    digest = hashlib.sha256(segment.engine.unique + key).hexdigest()
+    return f"{conf.FILE_PREFIX}{digest}"
+
+
+def _backend_entry(
+    alias: str, segment: OpenSegment, key: bytes, limit: int
+) -> tuple[list[tuple[Any, ...]], bytes, int, int] | None:
+    name = _backend_name(segment, key)
+    packed = _backend.call(alias, lambda cache: cache.get(name))
+    if type(packed) is not bytes:
+        return None
+    entry = _engine.unpack_entry(packed, key)
+    if entry is None or not segment.engine.valid(entry[1], entry[2], limit):
+        return None
+    segment.engine.count_hit()
+    return entry
+
+
+def local_stats() -> dict[str, int]:
+    """Entries and bytes of this process's L1."""
+    cache = _local.ready()
+    return {"entries": len(cache), "bytes": cache.bytes, "max_bytes": cache.max_bytes}
+
