@@ -1,0 +1,28 @@
+"""Every way to read a model is answered from the cache the second time, equal to Django's answer."""
+
+import pytest
+
+from observe import assert_cached, assert_hit, assert_right, count_sql, portable, uncached
+from testapp.reads import POSTGRESQL_READS, READS, cached, nocache
+from worker import OtherProcess
+
+pytestmark = pytest.mark.usefixtures("library")
+
+
+@pytest.mark.parametrize("name", READS)
+def test_second_read_runs_no_sql_and_equals_django(name: str) -> None:
+    assert_cached(lambda: READS[name](cached))
+
+
+@pytest.mark.databases("postgresql")
+@pytest.mark.parametrize("name", POSTGRESQL_READS)
+def test_second_read_runs_no_sql_on_postgresql(name: str) -> None:
+    assert_cached(lambda: POSTGRESQL_READS[name](cached))
+
+
+@pytest.mark.parametrize("name", READS)
+def test_nocache_asks_the_database_and_gives_the_same(name: str) -> None:
+    before = portable(READS[name](cached))
+    with count_sql() as log:
+        assert portable(READS[name](nocache)) == before
+    assert log
