@@ -243,13 +243,16 @@ def _names(value: object, example: str) -> Names:
     return tuple(dict.fromkeys(value))
 
 
+_PATTERN = re.compile(r"\*|[^.*\s]+\.(?:\*|[^.*\s]+)")
+
+
 def _patterns(value: object) -> Names:
     hint = 'Write "*" for every model, "app.*" for an app\'s, "app.Model" for one.'
     found = []
     for name in _names(value, '["shop.*", "auth.User"]'):
-        app, dot, model = name.partition(".")
-        if name != "*" and (not app or not dot or not model or "." in model or "*" in app):
+        if _PATTERN.fullmatch(name) is None:
             raise _BadValue(f"holds {name!r}, which is no pattern for models", hint)
+        app, dot, model = name.partition(".")
         found.append(f"{app}{dot}{model.lower()}")
     return tuple(found)
 
@@ -342,7 +345,7 @@ _PARSERS: Final[Mapping[str, Callable[[Any], object]]] = {
 
 
 def _unknown_key(key: object) -> Problem:
-    near = difflib.get_close_matches(str(key).upper(), _PARSERS, n=1)
+    near = difflib.get_close_matches(key.upper(), _PARSERS, n=1) if isinstance(key, str) else ()
     hint = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(_PARSERS)}."
     return Problem("E002", f"{SETTING} has an unknown key {key!r}.", hint)
 
@@ -384,7 +387,7 @@ def _fit_sizes(values: dict[str, Any]) -> Problem | None:
         return None
     for key in ("size", "max_entry", "cells", "slots"):
         values.pop(key, None)
-    room = "" if size - fixed < 4 * LEAST_MAX_ENTRY else f" and an entry of {size_text(entry)}"
+    room = "" if size - fixed < 4 * LEAST_MAX_ENTRY else f" and a MAX_ENTRY of {size_text(entry)}"
     return Problem(
         "E008",
         f"{SETTING}: a SIZE of {size_text(size)} can't hold {cells} CELLS, {slots} SLOTS{room}.",

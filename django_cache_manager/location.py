@@ -34,7 +34,7 @@ def location_problems(settings: conf.Settings) -> list[conf.Problem]:
     return [*_sharing(settings), *_room(settings)]
 
 
-def file_system(path: str, mounts: str = MOUNTS) -> str | None:
+def file_system(path: str, mounts: str) -> str | None:
     """The type of the file system that holds `path` ("tmpfs", "nfs4"); None: it can't be told."""
     try:
         lines = Path(mounts).read_text("utf-8", "surrogateescape").splitlines()
@@ -73,7 +73,7 @@ def _unusable(location: str) -> conf.Problem | None:
     if not os.access(location, os.R_OK | os.W_OK | os.X_OK, effective_ids=_effective_ids()):
         hint = f"Let the user of this process write there (uid {os.geteuid()}), or: {another}"
         return _problem("E005", location, "can't be written to", hint)
-    kind = file_system(location)
+    kind = file_system(location, MOUNTS)
     if kind in NETWORK_FILE_SYSTEMS:
         hint = "Set LOCATION to a folder of this machine, such as /dev/shm."
         return _problem("E006", location, f"is on a network file system ({kind})", hint)

@@ -18,8 +18,6 @@ from django_cache_manager import checks, conf, logind
 
 pytestmark = pytest.mark.cached
 
-GOOD = {"SIZE": "8M"}
-
 
 def messages(**setting: Any) -> list[django_checks.CheckMessage]:
     with override_settings(DJANGO_CACHE_MANAGER=setting):
@@ -162,7 +160,7 @@ def test_every_id_is_in_the_docs() -> None:
     ids = set(re.findall(r"\b[EWI]0\d\d\b", source))
     text = docs.read_text()
     assert len(ids) >= 18
-    assert [id for id in sorted(ids) if f"| {id} |" not in text] == []
+    assert [check for check in sorted(ids) if f"| {check} |" not in text] == []
     assert [
         field.upper()
         for field in conf.Settings.__dataclass_fields__

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ def checked(**setting: Any) -> list[conf.Problem]:
 
 
 @pytest.fixture
-def small_room(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+def small_room(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Bytes that every file system says are free."""
     free = [64 * MIB]
     real = os.statvfs
@@ -32,7 +31,7 @@ def small_room(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
         return os.statvfs_result(values)
 
     monkeypatch.setattr(os, "statvfs", statvfs)
-    yield free
+    return free
 
 
 def test_usable_folder_has_no_problem(tmp_path: Path) -> None:
