@@ -1,0 +1,263 @@
+/* django_cache_manager._engine: the module, its state and its constants. _engine.pyi is its manual. */
+#include "engine.h"
+
+struct engine_state *engine_state_of(PyObject *module)
+{
+    return PyModule_GetState(module);
+}
+
+struct engine_state *engine_state_of_type(PyTypeObject *type)
+{
+    return PyType_GetModuleState(type);
+}
+
+struct constant {
+    const char *name;
+    long value;
+};
+
+static const struct constant constants[] = {
+    {"SQLITE", QC_SQL_SQLITE},       {"POSTGRESQL", QC_SQL_POSTGRESQL},
+    {"MYSQL", QC_SQL_MYSQL},         {"READ", QC_SQL_READ},
+    {"WRITE", QC_SQL_WRITE},         {"DDL", QC_SQL_DDL},
+    {"UNKNOWN", QC_SQL_UNKNOWN},     {"BEGIN", QC_SQL_BEGIN},
+    {"IMMEDIATE", QC_SQL_IMMEDIATE}, {"COMMIT", QC_SQL_COMMIT},
+    {"ROLLBACK", QC_SQL_ROLLBACK},   {"SAVEPOINT", QC_SQL_SAVEPOINT},
+    {"RELEASE", QC_SQL_RELEASE},     {"ROLLBACK_TO", QC_SQL_ROLLBACK_TO},
+    {"HARMLESS", QC_SQL_HARMLESS},   {"SESSION", QC_SQL_SESSION},
+    {"TEMP", QC_SQL_TEMP},           {"ATTACH", QC_SQL_ATTACH},
+    {"LOCKING", QC_SQL_LOCKING},     {"RETURNING", QC_SQL_RETURNING},
+    {"COPY_FROM", QC_SQL_COPY_FROM}, {"ISOLATION", QC_SQL_ISOLATION},
+    {"DATABASE", QC_SQL_DATABASE},   {"SYSTEM", QC_SQL_SYSTEM},
+};
+
+/* Takes over `value`, which may be NULL with an exception set. */
+static int add(PyObject *module, const char *name, PyObject *value)
+{
+    int result = value == NULL ? -1 : PyModule_AddObjectRef(module, name, value);
+
+    Py_XDECREF(value);
+    return result;
+}
+
+static int add_constants(PyObject *module)
+{
+    const uint32_t database = QC_CELL_DATABASE;
+
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(constants); i++)
+        if (PyModule_AddIntConstant(module, constants[i].name, constants[i].value) < 0)
+            return -1;
+    if (add(module, "NO_LIMIT", PyLong_FromUnsignedLongLong(QC_NO_LIMIT)) < 0)
+        return -1;
+    return add(module, "DATABASE_CELL", PyBytes_FromStringAndSize((const char *)&database, sizeof database));
+}
+
+static int add_type(PyObject *module, PyType_Spec *spec, PyTypeObject **type)
+{
+    *type = (PyTypeObject *)PyType_FromModuleAndSpec(module, spec, NULL);
+    return *type == NULL ? -1 : PyModule_AddType(module, *type);
+}
+
+static int add_types(PyObject *module, struct engine_state *state)
+{
+    if (add_type(module, &engine_segment_spec, &state->segment_type) < 0 ||
+        add_type(module, &engine_bypass_spec, &state->bypass_type) < 0 ||
+        add_type(module, &engine_local_cache_spec, &state->local_cache_type) < 0)
+        return -1;
+    return add_type(module, &engine_scan_spec, &state->scan_type);
+}
+
+static int name_them(struct engine_state *state)
+{
+    const struct {
+        PyObject **name;
+        const char *text;
+    } names[] = {
+        {&state->name_int, "int"},
+        {&state->name_is_safe, "is_safe"},
+        {&state->name_bit_length, "bit_length"},
+        {&state->name_to_bytes, "to_bytes"},
+        {&state->name_from_bytes, "from_bytes"},
+        {&state->name_little, "little"},
+        {&state->name_signed, "signed"},
+        {&state->name_getinitargs, "__getinitargs__"},
+        {&state->name_sizeof, "__sizeof__"},
+        {&state->name_status, "status"},
+        {&state->name_errno, "errno"},
+    };
+
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(names); i++) {
+        *names[i].name = PyUnicode_InternFromString(names[i].text);
+        if (*names[i].name == NULL)
+            return -1;
+    }
+    state->signed_names = PyTuple_Pack(1, state->name_signed);
+    return state->signed_names == NULL ? -1 : 0;
+}
+
+static PyObject *import(const char *module_name, const char *name)
+{
+    PyObject *module = PyImport_ImportModule(module_name);
+    PyObject *object = module == NULL ? NULL : PyObject_GetAttrString(module, name);
+
+    Py_XDECREF(module);
+    return object;
+}
+
+static PyTypeObject *import_type(const char *module_name, const char *name)
+{
+    PyObject *type = import(module_name, name);
+
+    if (type == NULL || PyType_Check(type))
+        return (PyTypeObject *)type;
+    PyErr_Format(PyExc_TypeError, "%s.%s is no type", module_name, name);
+    Py_DECREF(type);
+    return NULL;
+}
+
+static int find_datetime(struct engine_state *state)
+{
+    state->datetime_capsule = import("datetime", "datetime_CAPI");
+    if (state->datetime_capsule == NULL)
+        return -1;
+    state->datetime = PyCapsule_GetPointer(state->datetime_capsule, PyDateTime_CAPSULE_NAME);
+    if (state->datetime == NULL)
+        return -1;
+    state->timezone_type = (PyTypeObject *)Py_NewRef(Py_TYPE(state->datetime->TimeZone_UTC));
+    return 0;
+}
+
+static int find_types(struct engine_state *state)
+{
+    PyObject *safe;
+
+    if (find_datetime(state) < 0)
+        return -1;
+    state->decimal_type = import_type("decimal", "Decimal");
+    state->uuid_type = import_type("uuid", "UUID");
+    safe = import("uuid", "SafeUUID");
+    state->uuid_unsafe = safe == NULL ? NULL : PyObject_GetAttrString(safe, "unknown");
+    Py_XDECREF(safe);
+    return state->decimal_type != NULL && state->uuid_type != NULL && state->uuid_unsafe != NULL ? 0 : -1;
+}
+
+static int execute(PyObject *module)
+{
+    struct engine_state *state = engine_state_of(module);
+
+    if (name_them(state) < 0 || find_types(state) < 0 || engine_errors_add(module, state) < 0)
+        return -1;
+    return add_types(module, state) < 0 ? -1 : add_constants(module);
+}
+
+static int traverse(PyObject *module, visitproc visit, void *arg)
+{
+    const struct engine_state *state = engine_state_of(module);
+
+    Py_VISIT(state->segment_error);
+    Py_VISIT(state->unencodable);
+    Py_VISIT(state->segment_type);
+    Py_VISIT(state->bypass_type);
+    Py_VISIT(state->local_cache_type);
+    Py_VISIT(state->scan_type);
+    Py_VISIT(state->datetime_capsule);
+    Py_VISIT(state->timezone_type);
+    Py_VISIT(state->decimal_type);
+    Py_VISIT(state->uuid_type);
+    Py_VISIT(state->uuid_unsafe);
+    return 0;
+}
+
+static void clear_names(struct engine_state *state)
+{
+    Py_CLEAR(state->name_int);
+    Py_CLEAR(state->name_is_safe);
+    Py_CLEAR(state->name_bit_length);
+    Py_CLEAR(state->name_to_bytes);
+    Py_CLEAR(state->name_from_bytes);
+    Py_CLEAR(state->name_little);
+    Py_CLEAR(state->name_signed);
+    Py_CLEAR(state->name_getinitargs);
+    Py_CLEAR(state->name_sizeof);
+    Py_CLEAR(state->name_status);
+    Py_CLEAR(state->name_errno);
+    Py_CLEAR(state->signed_names);
+}
+
+static int clear(PyObject *module)
+{
+    struct engine_state *state = engine_state_of(module);
+
+    Py_CLEAR(state->segment_error);
+    Py_CLEAR(state->unencodable);
+    Py_CLEAR(state->segment_type);
+    Py_CLEAR(state->bypass_type);
+    Py_CLEAR(state->local_cache_type);
+    Py_CLEAR(state->scan_type);
+    state->datetime = NULL;
+    Py_CLEAR(state->datetime_capsule);
+    Py_CLEAR(state->timezone_type);
+    Py_CLEAR(state->decimal_type);
+    Py_CLEAR(state->uuid_type);
+    Py_CLEAR(state->uuid_unsafe);
+    clear_names(state);
+    return 0;
+}
+
+static void release(void *module)
+{
+    struct engine_state *state = engine_state_of(module);
+
+    (void)clear(module);
+    qc_encoder_release(&state->spare_encoder);
+    qc_sql_release(&state->spare_sql);
+}
+
+#define FAST (METH_FASTCALL | METH_KEYWORDS)
+
+static PyMethodDef methods[] = {
+    {"scan", ENGINE_METHOD(engine_scan), FAST, "What one SQL string reads and writes."},
+    {"encode_key", ENGINE_METHOD(engine_encode_key), METH_O, "Typed bytes of a tuple of values."},
+    {"encode_rows", ENGINE_METHOD(engine_encode_rows), FAST, "Rows as bytes; None past max_bytes."},
+    {"decode_rows", ENGINE_METHOD(engine_decode_rows), METH_O, "What encode_rows was given, its rows as tuples."},
+    {"pack_entry", ENGINE_METHOD(engine_pack_entry), FAST, "An entry for a Django cache backend."},
+    {"unpack_entry", ENGINE_METHOD(engine_unpack_entry), FAST, "Rows, cells, stamp and encoded size, or None."},
+    {"shareable", ENGINE_METHOD(engine_shareable), METH_O, "Whether every value is of an exact immutable type."},
+    {"footprint", ENGINE_METHOD(engine_footprint), METH_O, "Bytes that rows take in this process."},
+    {"file_identity", ENGINE_METHOD(engine_file_identity), METH_O, "Device major and minor, inode, birth time in ns."},
+    {"process_namespace", ENGINE_METHOD(engine_process_namespace), METH_NOARGS, "This process's PID namespace."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyModuleDef_Slot slots[] = {
+    {Py_mod_exec, ENGINE_SLOT(execute)},
+#if PY_VERSION_HEX >= 0x030C0000
+    /* State is per module, and libqcache keeps nothing but the list that fork needs, which has a lock. */
+    {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
+#endif
+#if PY_VERSION_HEX >= 0x030D0000
+    /* L1's table and the spare buffers are guarded by the GIL alone. */
+    {Py_mod_gil, Py_MOD_GIL_USED},
+#endif
+    {0, NULL},
+};
+
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "django_cache_manager._engine",
+    .m_doc = "The C engine of django-cache-manager.",
+    .m_size = sizeof(struct engine_state),
+    .m_methods = methods,
+    .m_slots = slots,
+    .m_traverse = traverse,
+    .m_clear = clear,
+    .m_free = release,
+};
+
+/* Found by its name: no header declares it. */
+PyMODINIT_FUNC PyInit__engine(void);
+
+PyMODINIT_FUNC PyInit__engine(void)
+{
+    return PyModuleDef_Init(&definition);
+}

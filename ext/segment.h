@@ -1,0 +1,53 @@
+/* The Segment object, as its own files and the local cache see it. */
+#ifndef QC_EXT_SEGMENT_H
+#define QC_EXT_SEGMENT_H
+
+#include "engine.h"
+
+#include "qcache/store.h"
+
+struct segment {
+    PyObject_HEAD struct qc_segment *handle; /* open as long as the object lives */
+    struct qc_store *store;                  /* the handle's; NULL: another store version */
+    PyObject *path, *identity, *unique;
+    char created, is_private, storable;
+    unsigned int cells_count, max_entry;
+    unsigned long long size;
+    struct qc_entry spare; /* a lookup takes it out for its room and puts it back */
+    size_t pinned;         /* writes begun here that only this process's life or end_write can end */
+};
+
+/* The Segment behind `object`, or NULL with TypeError. Borrowed. */
+struct segment *engine_segment_of(const struct engine_state *state, PyObject *object);
+
+/* A limit argument: NO_LIMIT when it wasn't given. */
+int engine_limit(PyObject *object, uint64_t *limit);
+
+/* Whether entries read at `time` on these cells may be served now. */
+bool engine_segment_serves(const struct segment *segment, const struct engine_cells *cells, uint64_t time,
+                           uint64_t limit);
+
+/* Adds `value`, which may be NULL with an exception set and is taken over, to a dict. */
+int engine_dict_put(PyObject *dict, const char *name, PyObject *value);
+
+/* Methods; docstrings are in the table of segment.c. */
+
+/* segment_entries.c */
+PyObject *engine_segment_get(struct segment *self, PyObject *const *args, Py_ssize_t count, PyObject *keywords);
+PyObject *engine_segment_put(struct segment *self, PyObject *const *args, Py_ssize_t count, PyObject *keywords);
+PyObject *engine_segment_count_hit(struct segment *self, PyObject *unused);
+PyObject *engine_segment_clear(struct segment *self, PyObject *unused);
+
+/* segment_writes.c */
+PyObject *engine_segment_begin_write(struct segment *self, PyObject *const *args, Py_ssize_t count, PyObject *keywords);
+PyObject *engine_segment_end_write(struct segment *self, PyObject *ticket);
+PyObject *engine_segment_abandon_write(struct segment *self, PyObject *ticket);
+PyObject *engine_segment_slots(struct segment *self, PyObject *unused);
+PyObject *engine_segment_settle(struct segment *self, PyObject *const *args, Py_ssize_t count, PyObject *keywords);
+PyObject *engine_segment_last_write(struct segment *self, PyObject *table);
+
+/* segment_report.c */
+PyObject *engine_segment_stats(struct segment *self, PyObject *unused);
+PyObject *engine_segment_problems(struct segment *self, PyObject *unused);
+
+#endif
