@@ -1,8 +1,6 @@
-"""The C engine. Everything here takes and gives plain values; no Django, no pickle.
-
-Times are clock values of a segment (ints), sizes are bytes, durations milliseconds. A set of cells is `bytes`: native
-uint32 numbers, ascending, distinct. All failures of the segment raise `SegmentError`.
-"""
+"""The C engine. Everything here takes and gives plain values; no Django, no pickle. Times are clock
+values of a segment (ints), sizes are bytes, durations milliseconds. A set of cells is `bytes`:
+native uint32 numbers, ascending, distinct. All failures of the segment raise `SegmentError`."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
@@ -15,14 +13,16 @@ DATABASE_CELL: Final[bytes]
 
 class SegmentError(Exception):
     status: str
-    """A word: argument, system, memory, corrupt, foreign, namespace, version, busy, full, retired, unsupported."""
+    """A word: argument, system, memory, corrupt, foreign, namespace, version, busy, full, retired,
+    unsupported."""
     errno: int
 
 class Unencodable(ValueError):
     """A value outside the closed set of DESIGN section 7. The message names its type."""
 
 class Segment:
-    """The shared file of one database. Thread-safe; survives fork (a child takes its own lock descriptor)."""
+    """The shared file of one database. Thread-safe; survives fork (a child takes its own lock
+    descriptor)."""
 
     path: str | None
     identity: bytes
@@ -39,8 +39,16 @@ class Segment:
 
     @staticmethod
     def open(
-        path: str, identity: bytes, *, size: int, cells: int, slots: int, max_entry: int,
-        mode: int = 0o600, group: int = -1, born_marked: bool = False,
+        path: str,
+        identity: bytes,
+        *,
+        size: int,
+        cells: int,
+        slots: int,
+        max_entry: int,
+        mode: int = 0o600,
+        group: int = -1,
+        born_marked: bool = False,
     ) -> Segment: ...
     @staticmethod
     def private_memory(*, size: int, cells: int, slots: int, max_entry: int) -> Segment: ...
@@ -59,16 +67,18 @@ class Segment:
         """W3. Returns the stamp."""
     def abandon_write(self, ticket: int) -> None: ...
     def slots(self) -> list[dict[str, Any]]:
-        """Slots in use: ticket, state ("writing" | "unknown"), owner_alive, pid, since_us, cells, session."""
+        """Slots in use: ticket, state ("writing" | "unknown"), owner_alive, pid, since_us, cells,
+        session."""
     def settle(self, ticket: int, force: bool = False) -> bool:
         """False when somebody else did it, or its owner lives."""
     def last_write(self, table: str | None) -> dict[str, int] | None:
         """stamp, writers, writes, realtime_ms, pid of a table's (None: the database's) cell."""
-    def get(self, key: bytes, limit: int = ...) -> tuple[list[tuple[Any, ...]], bytes, int, int] | None:
-        """Rows, cells, stamp and encoded size of a valid entry; None is a miss. Counts a hit or a miss."""
-    def put(
-        self, key: bytes, cells: bytes, time: int, encoded: bytes, timeout_ms: int = 0
-    ) -> bool:
+    def get(
+        self, key: bytes, limit: int = ...
+    ) -> tuple[list[tuple[Any, ...]], bytes, int, int] | None:
+        """Rows, cells, stamp and encoded size of a valid entry; None is a miss. Counts a hit or a
+        miss."""
+    def put(self, key: bytes, cells: bytes, time: int, encoded: bytes, timeout_ms: int = 0) -> bool:
         """Stores what encode_rows gave. False: too large or busy."""
     def count_hit(self) -> None:
         """Counts a hit that L1 answered."""
@@ -78,7 +88,8 @@ class Segment:
         """What verification finds; empty is sound."""
 
 class Bypass:
-    """A write while no segment can be had: none is created as long as this is held. Context manager."""
+    """A write while no segment can be had: none is created as long as this is held. Context
+    manager."""
 
     def __init__(self, path: str, *, mode: int = 0o600, group: int = -1) -> None: ...
     def __enter__(self) -> Bypass: ...
@@ -86,13 +97,23 @@ class Bypass:
     def close(self) -> None: ...
 
 class LocalCache:
-    """L1: values of this process, bounded in bytes, each checked against its segment's cells at every get. FIFO with one
-    reinsertion of what was hit. Thread-safe."""
+    """L1: values of this process, bounded in bytes, each checked against its segment's cells at
+    every get. FIFO with one reinsertion of what was hit. Thread-safe."""
 
     def __init__(self, max_bytes: int) -> None: ...
     def get(self, key: bytes, segment: Segment, limit: int = ...) -> Any | None:
-        """The value, or None. A value that is no longer valid is dropped (not when only `limit` refuses it)."""
-    def put(self, key: bytes, segment: Segment, cells: bytes, time: int, value: Any, size: int, timeout_ms: int = 0) -> None: ...
+        """The value, or None. A value that is no longer valid is dropped (not when only `limit`
+        refuses it)."""
+    def put(
+        self,
+        key: bytes,
+        segment: Segment,
+        cells: bytes,
+        time: int,
+        value: Any,
+        size: int,
+        timeout_ms: int = 0,
+    ) -> None: ...
     def clear(self) -> None: ...
     def __len__(self) -> int: ...
     @property
@@ -135,20 +156,31 @@ SYSTEM: Final[int]
 
 def scan(sql: str, dialect: int) -> Scan: ...
 def encode_key(parts: Sequence[Any]) -> bytes:
-    """Typed bytes of a tuple of values: equal bytes mean equal types and values. Raises Unencodable."""
+    """Typed bytes of a tuple of values: equal bytes mean equal types and values. Raises
+    Unencodable."""
+
 def encode_rows(rows: Sequence[Sequence[Any]], max_bytes: int) -> bytes | None:
     """Rows (tuples or lists, all of one length) as bytes; None past max_bytes. Raises Unencodable."""
+
 def decode_rows(encoded: bytes) -> list[tuple[Any, ...]]:
     """Raises ValueError for bytes encode_rows would not have written."""
+
 def pack_entry(key: bytes, cells: bytes, time: int, encoded: bytes) -> bytes:
     """An entry for a Django cache backend: checksummed, key included."""
+
 def unpack_entry(packed: bytes, key: bytes) -> tuple[list[tuple[Any, ...]], bytes, int, int] | None:
     """What Segment.get gives; None for another key or damage."""
+
 def shareable(rows: Sequence[Sequence[Any]]) -> bool:
-    """Whether every value is of an exact immutable type, so that rows can be handed out again and again."""
+    """Whether every value is of an exact immutable type, so that rows can be handed out again and
+    again."""
+
 def footprint(rows: Sequence[Sequence[Any]]) -> int:
     """Bytes that rows take in this process, shared objects counted each time."""
+
 def file_identity(path: str) -> tuple[int, int, int, int]:
-    """Device major, device minor, inode, birth time in ns (0 where the file system tells none). Raises OSError."""
+    """Device major, device minor, inode, birth time in ns (0 where the file system tells none).
+    Raises OSError."""
+
 def process_namespace() -> int:
     """The inode of this process's PID namespace."""

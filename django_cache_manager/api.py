@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ContextDecorator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from django.core.exceptions import EmptyResultSet
 from django.db import connections
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .connection_state import ConnectionState
     from .segments import OpenSegment
 
-Target = type[Model] | Model | str
+Target: TypeAlias = type[Model] | Model | str
 
 
 class uncached(ContextDecorator):  # noqa: N801 - a context manager by use, like Django's atomic
@@ -44,19 +44,26 @@ class uncached(ContextDecorator):  # noqa: N801 - a context manager by use, like
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What explain() found. `cached` is whether the queryset would be answered from the cache now."""
+    """What explain() found.
+
+    `cached` is whether the queryset would be answered from the cache now.
+    """
 
     cached: bool
     cacheable: bool
     reason: str
     """Why it isn't cached or cacheable; empty when it is cached."""
+
     key: str
     """Hexadecimal digest of the key; empty where there is none."""
+
     sql: str
     dependencies: tuple[str, ...]
     """Tables whose writes make the result fall, sorted."""
+
     stamp: int | None
     """The clock the stored rows were read at."""
+
     size: int | None
     """Encoded bytes of the stored rows."""
 
@@ -71,8 +78,11 @@ class Explanation:
 
 
 def explain(queryset: QuerySet[Any] | Manager[Any]) -> Explanation:
-    """Whether and why a queryset's rows are cached. Compiles it; runs no query of its own but what a first connection
-    needs to learn who the server is."""
+    """Whether and why a queryset's rows are cached.
+
+    Compiles it; runs no query of its own but what a first connection needs to learn who the server
+    is.
+    """
     from .reads import explain_read
 
     if isinstance(queryset, Manager):
@@ -91,9 +101,10 @@ def explain(queryset: QuerySet[Any] | Manager[Any]) -> Explanation:
 def invalidate(*targets: Target, using: str | None = None) -> None:
     """Makes results fall that read any of `targets`; without targets everything of the database.
 
-    A target is a model, an instance (its model is meant), a label ("app.Model", or "app" for all its models) or the
-    name of a table. `using` is an alias; None means every database that is supported. For changes made outside Django.
-    Raises LookupError for a label that no model has, and SegmentUnavailable where no segment can be opened.
+    A target is a model, an instance (its model is meant), a label ("app.Model", or "app" for all
+    its models) or the name of a table. `using` is an alias; None means every database that is
+    supported. For changes made outside Django. Raises LookupError for a label that no model has,
+    and SegmentUnavailable where no segment can be opened.
     """
     from .brackets import Bracket
     from .invalidation import announce
@@ -148,7 +159,8 @@ def _met(alias: str) -> ConnectionState | None:
 
 
 def stats() -> dict[str, dict[str, Any]]:
-    """An entry an alias: sizes in bytes, counts since the segment was made, by all processes, and the writes in flight.
+    """An entry an alias: sizes in bytes, counts since the segment was made, by all processes, and
+    the writes in flight.
 
     Aliases whose database isn't supported, or not cached, have a "reason" instead.
     """
@@ -192,11 +204,14 @@ def _segment(state: ConnectionState) -> OpenSegment | None:
         return None
 
 
-def last_invalidation(target: Target | None = None, using: str = "default") -> dict[str, Any] | None:
-    """The last settled write to a model's table (None: to everything) in this segment's life, by any process.
+def last_invalidation(
+    target: Target | None = None, using: str = "default"
+) -> dict[str, Any] | None:
+    """The last settled write to a model's table (None: to everything) in this segment's life, by
+    any process.
 
-    A dict of "stamp", "writers" in flight now, "writes" since creation, "realtime_ms" and "pid"; None when there was
-    none. Tables share cells now and then: it may tell another's.
+    A dict of "stamp", "writers" in flight now, "writes" since creation, "realtime_ms" and "pid";
+    None when there was none. Tables share cells now and then: it may tell another's.
     """
     segment = segment_of(using)
     if segment is None:

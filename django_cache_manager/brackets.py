@@ -18,7 +18,10 @@ _ATTEMPTS = 3
 
 
 class Bracket:
-    """Made empty; `mark` is W1, `settle` is W3. Not shared between threads."""
+    """Made empty; `mark` is W1, `settle` is W3.
+
+    Not shared between threads.
+    """
 
     __slots__ = ("_abandoned", "_bypasses", "_marks")
 
@@ -28,9 +31,11 @@ class Bracket:
         self._bypasses: list[_engine.Bypass] = []
 
     def mark(self, facts: Facts, tables: frozenset[str], database: bool) -> None:
-        """W1. Where no segment can be marked, none that could serve older rows is left or made until `settle`.
+        """W1.
 
-        Raises SegmentUnavailable when this process has never had the segment and can't open it (PROTOCOL 6).
+        Where no segment can be marked, none that could serve older rows is left or made until
+        `settle`.         Raises SegmentUnavailable when this process has never had the segment and
+        can't open it (PROTOCOL 6).
         """
         if not facts.family:
             if not conf.current().unseen_writes:
@@ -73,7 +78,11 @@ class Bracket:
         return True
 
     def settle(self) -> None:
-        """W3. In a segment that was replaced meanwhile, the new one is stamped too before this returns (PROTOCOL 6)."""
+        """W3.
+
+        In a segment that was replaced meanwhile, the new one is stamped too before this returns
+        (PROTOCOL 6).
+        """
         for segment, ticket, tables, database in self._marks:
             try:
                 if self._abandoned and segment.facts.session:
@@ -81,7 +90,9 @@ class Bracket:
                 else:
                     segment.engine.end_write(ticket)
             except _engine.SegmentError as error:
-                logger.warning("a write could not be settled, so its segment was retired: %s", error)
+                logger.warning(
+                    "a write could not be settled, so its segment was retired: %s", error
+                )
             if not segment.usable() or not segment.engine.linked():
                 registry.drop(segment)
                 _stamp(segment.facts, tables, database)

@@ -1,8 +1,9 @@
-"""What a database's own catalog says of its tables: which may be cached, and what a write to one touches besides it.
+"""What a database's own catalog says of its tables: which may be cached, and what a write to one
+touches besides it.
 
-PROTOCOL section 2 rule 8. Read once per value of the database's cell; here foreign keys that cascade in the database
-are followed, and everything else that makes one table's write another's (triggers, rules, inheritance, partitions)
-writes the database's cell unless TRIGGERS declares it.
+PROTOCOL section 2 rule 8. Read once per value of the database's cell; here foreign keys that
+cascade in the database are followed, and everything else that makes one table's write another's
+(triggers, rules, inheritance, partitions) writes the database's cell unless TRIGGERS declares it.
 """
 
 from __future__ import annotations
@@ -16,16 +17,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """Names are the last part of a table's name, ASCII case folded, as `_engine.scan` gives them."""
+    """Names are the last part of a table's name, ASCII case folded, as `_engine.scan` gives
+    them."""
 
     tables: frozenset[str]
     """Base tables whose rows change by writes to them alone."""
+
     refused: Mapping[str, str]
     """What may not be cached, and why: views, foreign tables, row-level security, ..."""
+
     cascades: Mapping[str, frozenset[str]]
     """Tables that a write to this one changes by foreign keys of the database, directly."""
+
     triggered: Mapping[str, str]
     """Tables whose write may touch anything, and why."""
+
     suspect_functions: frozenset[str] | None = field(default=None)
     """Functions that may write when a SELECT calls them; None: none can."""
 

@@ -53,7 +53,7 @@ def check_hooks(**_: object) -> list[checks.CheckMessage]:
     """E013: a method of Django's that the package hooks into isn't what it was written for."""
     if _engine_error() is not None:
         return []
-    from . import hooks  # noqa: PLC0415  it can't be imported without the engine
+    from . import hooks
 
     hint = "Use a Django release that this release of django-cache-manager supports."
     return [

@@ -34,7 +34,8 @@ DEFAULT_MAX_ENTRY: Final = MIB
 LEAST_SIZE: Final = MIB
 LEAST_MAX_ENTRY: Final = KIB
 MOST_SIZE: Final = 2**46
-MOST_MAX_ENTRY: Final = 2**31 - 1
+MOST_MAX_ENTRY: Final = 2**30
+RECORD_ROOM: Final = 20 * KIB
 LEAST_TIMEOUT: Final = 0.001
 MOST_TIMEOUT: Final = 10.0**9
 NOWHERE: Final = "/dev/null"
@@ -100,13 +101,27 @@ def selects(patterns: Iterable[str], label: str) -> bool:
 
 
 def fixed_size(cells: int, slots: int) -> int:
-    """Bytes of a segment that are not its store: header, cells with their last write, slots."""
-    return 64 * KIB + cells * 48 + slots * KIB
+    """Bytes of a segment that are not its store (src/coherence/layout.h), rounded up to pages.
+
+    A page for the header, 24 bytes a cell (its word and its last write), 1 KiB a slot.
+    """
+    return -(-(4096 + cells * 24 + 128 + slots * KIB) // 4096) * 4096
 
 
 def largest_entry(size: int, cells: int, slots: int) -> int:
-    """The largest MAX_ENTRY of a segment of `size` bytes: a shard has room for several entries."""
-    return max(0, size - fixed_size(cells, slots)) // 4
+    """The largest MAX_ENTRY that a segment of `size` bytes can hold.
+
+    A store is one shard at least, a shard two of the largest records and an index of an eighth of
+    it (src/store/geometry.c); a record has up to 17 KiB besides the entry's own bytes.
+    """
+    store = size // 4096 * 4096 - fixed_size(cells, slots)
+    return max(0, store * 7 // 16 - RECORD_ROOM)
+
+
+def least_size(cells: int, slots: int, entry: int) -> int:
+    """Bytes of the smallest segment, in whole MiB, whose entries may have `entry` bytes."""
+    need = fixed_size(cells, slots) + -(-(entry + RECORD_ROOM) * 16 // 7)
+    return -(-need // MIB) * MIB
 
 
 def segment_size(settings: Settings) -> int:
@@ -116,13 +131,13 @@ def segment_size(settings: Settings) -> int:
     """
     if settings.size is not None:
         return settings.size
-    least = fixed_size(settings.cells, settings.slots) + 4 * LEAST_MAX_ENTRY
+    least = least_size(settings.cells, settings.slots, LEAST_MAX_ENTRY)
     try:
         place = os.statvfs(settings.location)
     except OSError:  # opening the segment fails there too, and says why
         return max(DEFAULT_SIZE, least)
     half = place.f_bavail * place.f_frsize // 2
-    return max(LEAST_SIZE, least, min(DEFAULT_SIZE, half)) // 4096 * 4096
+    return max(least, min(DEFAULT_SIZE, half)) // 4096 * 4096
 
 
 def max_entry_size(settings: Settings, size: int) -> int:
@@ -225,7 +240,7 @@ def _group(value: object) -> int:
     if not isinstance(value, str):
         raise _BadValue("is neither the name nor the number of a group", hint, "E010")
     try:
-        import grp  # noqa: PLC0415
+        import grp
     except ImportError:  # not a system that the engine runs on
         return -1
     try:
@@ -381,17 +396,17 @@ def _fit_sizes(values: dict[str, Any]) -> Problem | None:
     cells = values.get("cells", defaults.cells)
     slots = values.get("slots", defaults.slots)
     size = values.get("size") or DEFAULT_SIZE
-    fixed = fixed_size(cells, slots)
     entry = values.get("max_entry", LEAST_MAX_ENTRY)
     if entry <= largest_entry(size, cells, slots):
         return None
     for key in ("size", "max_entry", "cells", "slots"):
         values.pop(key, None)
-    room = "" if size - fixed < 4 * LEAST_MAX_ENTRY else f" and a MAX_ENTRY of {size_text(entry)}"
+    least = least_size(cells, slots, entry)
+    room = "" if entry == LEAST_MAX_ENTRY else f" and a MAX_ENTRY of {size_text(entry)}"
     return Problem(
         "E008",
         f"{SETTING}: a SIZE of {size_text(size)} can't hold {cells} CELLS, {slots} SLOTS{room}.",
-        f"Set SIZE to at least {-(-(fixed + 4 * entry) // MIB)}M, or MAX_ENTRY or CELLS to less.",
+        f"Set SIZE to at least {size_text(least)}, or MAX_ENTRY or CELLS to less.",
     )
 
 
@@ -444,7 +459,7 @@ def problems(place: bool = True) -> list[Problem]:
     settings, found = _read()
     found += _model_problems(settings)
     if place and settings.location != NOWHERE:
-        from .location import location_problems  # noqa: PLC0415  it imports this module
+        from .location import location_problems
 
         found += location_problems(settings)
     return found

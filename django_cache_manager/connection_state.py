@@ -1,6 +1,8 @@
-"""One connection's part in the protocol: who it talks to, what it has written and not committed, what it may hit.
+"""One connection's part in the protocol: who it talks to, what it has written and not committed,
+what it may hit.
 
-The names of PROTOCOL.md are kept: W1..W3 bracket a write, F1..F3 a fill; "PROTOCOL 2.1" is section 2, rule 1.
+The names of PROTOCOL.md are kept: W1..W3 bracket a write, F1..F3 a fill; "PROTOCOL 2.1" is section
+2, rule 1.
 """
 
 from __future__ import annotations
@@ -37,11 +39,15 @@ _ANY_TABLE = _engine.UNKNOWN | _engine.DDL | _engine.ATTACH | _engine.DATABASE |
 
 @dataclass(slots=True)
 class DriverSession:
-    """What is known of one connection object of the driver, until it closes. Pools hand it round."""
+    """What is known of one connection object of the driver, until it closes.
+
+    Pools hand it round.
+    """
 
     facts: Facts
     off: str | None = None
     """Why caching is off on it for good."""
+
     attached: list[Facts] = field(default_factory=list)
 
 
@@ -66,7 +72,8 @@ class ConnectionState:
         self.snapshot_time: int | None = None
         """The clock before this snapshot transaction's BEGIN; None: unknown, no hit and no fill."""
         self.answered = False
-        """Whether a SELECT of this snapshot transaction was answered by the database (PROTOCOL 4.1)."""
+        """Whether a SELECT of this snapshot transaction was answered by the database (PROTOCOL
+        4.1)."""
         self.errored = False
         self.begun_by_savepoint = False
         self.unfinished: weakref.WeakSet[Any] = weakref.WeakSet()
@@ -74,10 +81,11 @@ class ConnectionState:
         self.pending: list[Bracket] = []
         """Writes of unknown outcome, until the same session answers again (PROTOCOL 2.5)."""
 
-    # --- who ---------------------------------------------------------------------------------------------------------
+    # --- who --------------------------------------------------------------------------------------
 
     def meet(self, connection: BaseDatabaseWrapper) -> DriverSession | None:
-        """The session of the driver's present connection, asking the server when it is new (PROTOCOL section 5)."""
+        """The session of the driver's present connection, asking the server when it is new
+        (PROTOCOL section 5)."""
         driver = connection.connection
         if driver is self.driver and (self.session is not None or driver is None):
             return self.session
@@ -86,7 +94,9 @@ class ConnectionState:
             self.driver = driver
         if driver is None or self.vendor.in_transaction(driver):
             return None
-        with contextlib.suppress(TypeError):  # SQLite's connections can't be keys, and aren't pooled
+        with contextlib.suppress(
+            TypeError
+        ):  # SQLite's connections can't be keys, and aren't pooled
             self.session = _sessions.get(driver)
         if self.session is None:
             self.session = self._identify(connection, driver)
@@ -99,7 +109,9 @@ class ConnectionState:
         try:
             session = DriverSession(self.vendor.identify(connection, driver))
         except Exception as error:
-            logger.warning("the database %r didn't tell what it is, so it is not cached: %s", self.alias, error)
+            logger.warning(
+                "the database %r didn't tell what it is, so it is not cached: %s", self.alias, error
+            )
             session = DriverSession(
                 Facts(self.vendor, b"", b"", uncached=f"it didn't tell what it is: {error}")
             )
@@ -112,7 +124,8 @@ class ConnectionState:
 
     def _leave_driver(self) -> None:
         for bracket in self.pending:
-            # SQLite: a closed connection writes no more. A server may still be at it: whoever proves it gone settles.
+            # SQLite: a closed connection writes no more. A server may still be at it: whoever
+            # proves it gone settles.
             if self.vendor.drains:
                 bracket.settle()
         self.pending.clear()
@@ -135,7 +148,7 @@ class ConnectionState:
             return known if seen is not None and seen.identity == known.identity else None
         return known
 
-    # --- reads -------------------------------------------------------------------------------------------------------
+    # --- reads ------------------------------------------------------------------------------------
 
     def off_reason(self) -> str | None:
         """Why this connection may neither hit nor fill, or None."""
@@ -161,7 +174,8 @@ class ConnectionState:
         return self.snapshot_time if self.answered else None
 
     def fill_time(self, connection: BaseDatabaseWrapper, segment: OpenSegment) -> int | None:
-        """F1: the clock to store a read under that is about to be sent; None: don't store (PROTOCOL 3)."""
+        """F1: the clock to store a read under that is about to be sent; None: don't store (PROTOCOL
+        3)."""
         driver = connection.connection
         if driver is None:
             return segment.engine.clock()  # it will be opened for this statement
@@ -180,29 +194,36 @@ class ConnectionState:
         own = set(memoryview(segment.engine.cells(self.dirty)).cast("I"))
         return not own.isdisjoint(memoryview(cells).cast("I"))
 
-    # --- statements --------------------------------------------------------------------------------------------------
+    # --- statements -------------------------------------------------------------------------------
 
     def statement(self, wrapper: CursorWrapper, sql: Any, call: Callable[[], Any]) -> Any:
-        """Runs one statement at the driver's cursor, seen by everybody it concerns (PROTOCOL 2.7)."""
+        """Runs one statement at the driver's cursor, seen by everybody it concerns (PROTOCOL
+        2.7)."""
         connection = wrapper.db
         session = self.meet(connection)
         if type(wrapper.cursor) is BufferedCursor:
             wrapper.cursor = wrapper.cursor.driver_cursor
         scan = _engine.scan(_text(wrapper, sql), self.vendor.dialect)
-        if scan.flags & _engine.READ and not scan.flags & ~_READ_ONLY and self._writes_nothing(scan):
+        if (
+            scan.flags & _engine.READ
+            and not scan.flags & ~_READ_ONLY
+            and self._writes_nothing(scan)
+        ):
             return self._read(wrapper, scan, call)
         if session is None:
-            # Met inside a transaction: a write has to know whom it concerns, so it is asked all the same.
+            # Met inside a transaction: a write has to know whom it concerns, so it is asked all the
+            # same.
             session = self.session = self._identify(connection, self.driver)
-        return self._effect(wrapper, connection, session, scan, call)
+        return self._effect(wrapper, session, scan, call)
 
     def other_call(self, wrapper: CursorWrapper, call: Callable[[], Any]) -> Any:
         """Any other call that reaches the driver's cursor: it may write anything (PROTOCOL 2.7)."""
         session = self.meet(wrapper.db) or self._identify(wrapper.db, wrapper.db.connection)
-        return self._effect(wrapper, wrapper.db, session, _UNKNOWN_SCAN, call)
+        return self._effect(wrapper, session, _UNKNOWN_SCAN, call)
 
     def fetching(self, wrapper: CursorWrapper, name: str, fetch: Callable[..., Any]) -> Any:
-        """A fetch or close of a cursor whose SELECT may be unfinished (SQLite); others pass (PROTOCOL 3.1)."""
+        """A fetch or close of a cursor whose SELECT may be unfinished (SQLite); others pass
+        (PROTOCOL 3.1)."""
         if wrapper not in self.unfinished:
             return fetch
 
@@ -215,7 +236,8 @@ class ConnectionState:
         return tracked
 
     def open_ended(self, wrapper: CursorWrapper, name: str, call: Callable[..., Any]) -> Any:
-        """The driver's copy() and stream(): what they write goes on after the call (PROTOCOL 2.4)."""
+        """The driver's copy() and stream(): what they write goes on after the call (PROTOCOL
+        2.4)."""
         connection = wrapper.db
 
         @contextlib.contextmanager
@@ -288,7 +310,6 @@ class ConnectionState:
     def _effect(
         self,
         wrapper: CursorWrapper,
-        connection: BaseDatabaseWrapper,
         session: DriverSession,
         scan: _engine.Scan,
         call: Callable[[], Any],
@@ -296,7 +317,9 @@ class ConnectionState:
         flags, driver = scan.flags, self.driver
         self.sequence += 1
         if flags & _LOSES_CACHE:
-            session.off = "a statement changed what its queries mean; it is uncached until it closes"
+            session.off = (
+                "a statement changed what its queries mean; it is uncached until it closes"
+            )
         before = self.vendor.in_transaction(driver)
         if not before:
             self._prepare_catalog(session, driver)
@@ -354,7 +377,8 @@ class ConnectionState:
         flags: int,
         error: BaseException | None,
     ) -> None:
-        """After W2: the driver says whether a transaction is open now, and W3 follows if the outcome is known."""
+        """After W2: the driver says whether a transaction is open now, and W3 follows if the
+        outcome is known."""
         driver = self.driver
         known = error is None or self.vendor.outcome_known(driver, error)
         if not known:
@@ -378,7 +402,8 @@ class ConnectionState:
             self.errored = False
 
     def _drain(self, wrapper: CursorWrapper) -> None:
-        """PROTOCOL 2.1: a writing statement is finished when its rows are fetched, so they are, inside the bracket."""
+        """PROTOCOL 2.1: a writing statement is finished when its rows are fetched, so they are,
+        inside the bracket."""
         cursor = wrapper.cursor
         if getattr(cursor, "description", None) is not None:
             wrapper.cursor = BufferedCursor(cursor, cursor.fetchall())
@@ -386,13 +411,14 @@ class ConnectionState:
 
     @staticmethod
     def _answer(wrapper: CursorWrapper, result: Any) -> Any:
-        """Drivers return their cursor; the wrapper takes its place, so that a chained call is still seen."""
+        """Drivers return their cursor; the wrapper takes its place, so that a chained call is still
+        seen."""
         cursor = wrapper.cursor
         if result is cursor or (type(cursor) is BufferedCursor and result is cursor.driver_cursor):
             return wrapper
         return result
 
-    # --- transactions ------------------------------------------------------------------------------------------------
+    # --- transactions -----------------------------------------------------------------------------
 
     def commit(self, connection: BaseDatabaseWrapper, call: Callable[[], Any]) -> Any:
         """COMMIT by the driver's method: all dirty cells are marked around it (W1..W3)."""
@@ -422,10 +448,11 @@ class ConnectionState:
                 self._transaction_ended()
 
     def set_autocommit(self, connection: BaseDatabaseWrapper, call: Callable[[], Any]) -> Any:
-        """Turning autocommit on commits on some drivers (SQLite's), so it is bracketed as a commit where it can."""
-        if self.driver is not None and self.driver is connection.connection:
-            if self.dirty is None or self.dirty:
-                return self.commit(connection, call)
+        """Turning autocommit on commits on some drivers (SQLite's), so it is bracketed as a commit
+        where it can."""
+        known = self.driver is not None and self.driver is connection.connection
+        if known and (self.dirty is None or self.dirty):
+            return self.commit(connection, call)
         self.sequence += 1
         return call()
 
@@ -464,14 +491,15 @@ class ConnectionState:
                 self.overlay.drop(segment.engine.cells(tables))
 
     def _after_error(self, error: BaseException) -> None:
-        """PROTOCOL 4.3: after a database error inside a transaction the overlay is gone and hits stop."""
+        """PROTOCOL 4.3: after a database error inside a transaction the overlay is gone and hits
+        stop."""
         if self.driver is not None and self.vendor.outcome_known(self.driver, error):
             self._answered_again()
         if self.driver is None or self.vendor.in_transaction(self.driver):
             self.overlay.clear()
             self.errored = True
 
-    # --- marks -------------------------------------------------------------------------------------------------------
+    # --- marks ------------------------------------------------------------------------------------
 
     def _segment(self) -> OpenSegment | None:
         if self.session is None:
@@ -512,7 +540,8 @@ class ConnectionState:
         announce(self.alias, tables)
 
     def _keep_unknown(self, bracket: Bracket) -> None:
-        """PROTOCOL 2.4: the cells stay marked until the same session answers again, or is proved gone."""
+        """PROTOCOL 2.4: the cells stay marked until the same session answers again, or is proved
+        gone."""
         bracket.abandon()
         self.pending.append(bracket)
 

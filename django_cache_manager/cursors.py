@@ -9,7 +9,8 @@ if TYPE_CHECKING:
 
 
 class BufferedCursor:
-    """Hands out the rows of a writing statement that was run to its end (PROTOCOL 2.1); for the rest, the driver's."""
+    """Hands out the rows of a writing statement that was run to its end (PROTOCOL 2.1); for the
+    rest, the driver's."""
 
     def __init__(self, driver_cursor: Any, rows: list[Any]) -> None:
         self.driver_cursor = driver_cursor

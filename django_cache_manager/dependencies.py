@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
     from django.db.models.sql.compiler import SQLCompiler
 
-_KNOWN_MODULES: Final = ("django.db.models.", "django.contrib.postgres.", "django.contrib.contenttypes.")
+_KNOWN_MODULES: Final = (
+    "django.db.models.",
+    "django.contrib.postgres.",
+    "django.contrib.contenttypes.",
+)
 _VOLATILE: Final = (expressions.RawSQL, ExtraWhere, functions.Now, functions.Random)
 _VOLATILE_NAMES: Final = frozenset({"TransactionNow", "RandomUUID"})
 
@@ -30,8 +34,9 @@ class Uncacheable(Exception):
 def read_tables(compiler: SQLCompiler, sql: str, dialect: int) -> frozenset[str]:
     """The tables whose rows the compiled query reads, names as the scanner gives them.
 
-    They come from the Query tree; the scanner is asked about the same SQL, and what it finds has to be among them.
-    Aliases that the tree holds and the SQL doesn't (trimmed joins) don't count. Raises Uncacheable.
+    They come from the Query tree; the scanner is asked about the same SQL, and what it finds has to
+    be among them. Aliases that the tree holds and the SQL doesn't (trimmed joins) don't count.
+    Raises Uncacheable.
     """
     walk = _Walk()
     walk.query(compiler.query)
@@ -45,7 +50,9 @@ def read_tables(compiler: SQLCompiler, sql: str, dialect: int) -> frozenset[str]
     found = frozenset(scan.reads)
     unknown = found - walk.tables
     if unknown:
-        raise Uncacheable(f"its SQL reads {', '.join(sorted(unknown))}, which its Query doesn't name")
+        raise Uncacheable(
+            f"its SQL reads {', '.join(sorted(unknown))}, which its Query doesn't name"
+        )
     return (found & walk.tables) | walk.joined
 
 

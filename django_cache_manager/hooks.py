@@ -1,10 +1,12 @@
-"""The one place that touches Django's classes. docs/internals.md lists every patch with its reason.
+"""The one place that touches Django's classes.
 
-A write has to be seen where it is sent, whoever sends it, so the driver's calls of CursorWrapper and the connection's
-own commit, rollback, autocommit and close are wrapped; no signal and no public hook is called for all of them, and
-`execute_wrappers` can be popped by a user's code (PROTOCOL 2.7). A read has to be answered below QuerySet, so that no
-read path is missed: at SQLCompiler.execute_sql. `Options.base_manager` is wrapped because forward foreign keys and
-refresh_from_db() go through it and a model can't set it without naming a manager.
+docs/internals.md lists every patch with its reason. A write has to be seen where it is sent,
+whoever sends it, so the driver's calls of CursorWrapper and the connection's own commit, rollback,
+autocommit and close are wrapped; no signal and no public hook is called for all of them, and
+`execute_wrappers` can be popped by a user's code (PROTOCOL 2.7). A read has to be answered below
+QuerySet, so that no read path is missed: at SQLCompiler.execute_sql. `Options.base_manager` is
+wrapped because forward foreign keys and refresh_from_db() go through it and a model can't set it
+without naming a manager.
 """
 
 from __future__ import annotations
@@ -88,13 +90,19 @@ def mismatches() -> list[str]:
         actual = tuple(("*" if p.kind is p.VAR_POSITIONAL else "") + p.name for p in parameters)
         if actual != expected:
             found.append(f"{owner.__qualname__}.{name}{actual} was expected to be {expected}")
-    if not isinstance(_originals.get((Options, "base_manager"), vars(Options).get("base_manager")), cached_property):
+    if not isinstance(
+        _originals.get((Options, "base_manager"), vars(Options).get("base_manager")),
+        cached_property,
+    ):
         found.append("Options.base_manager is no cached_property")
     return found
 
 
 def install() -> None:
-    """Puts the hooks in place, once. Does nothing where Django isn't as expected: then nothing is cached."""
+    """Puts the hooks in place, once.
+
+    Does nothing where Django isn't as expected: then nothing is cached.
+    """
     with _lock:
         if _originals or mismatches():
             return
@@ -128,11 +136,12 @@ def _patch(owner: type, name: str, replacement: Callable[..., Any]) -> None:
     setattr(owner, name, patched)
 
 
-# --- writes ----------------------------------------------------------------------------------------------------------
+# --- writes ---------------------------------------------------------------------------------------
 
 
 def _execute(original: Any, self: CursorWrapper, sql: Any, params: Any, *ignored: Any) -> Any:
-    """CursorWrapper._execute and _executemany: the innermost call that knows the SQL (PROTOCOL 2.7)."""
+    """CursorWrapper._execute and _executemany: the innermost call that knows the SQL (PROTOCOL
+    2.7)."""
     state = state_of(self.db)
     if state is None:
         return original(self, sql, params, *ignored)
@@ -147,7 +156,8 @@ def _callproc(original: Any, self: CursorWrapper, *args: Any, **kwargs: Any) -> 
 
 
 def _getattr(original: Any, self: CursorWrapper, attr: str) -> Any:
-    """CursorWrapper.__getattr__: the way to the driver's cursor for all that Django has no method for."""
+    """CursorWrapper.__getattr__: the way to the driver's cursor for all that Django has no method
+    for."""
     value = original(self, attr)
     if not callable(value) or "db" not in self.__dict__:
         return value
@@ -167,7 +177,7 @@ def _call_other(state: Any, wrapper: CursorWrapper, value: Any, *args: Any, **kw
     return state.other_call(wrapper, lambda: value(*args, **kwargs))
 
 
-# --- the connection --------------------------------------------------------------------------------------------------
+# --- the connection -------------------------------------------------------------------------------
 
 
 def _connect(original: Any, self: BaseDatabaseWrapper) -> Any:
@@ -204,7 +214,7 @@ def _set_autocommit(original: Any, self: BaseDatabaseWrapper, *args: Any, **kwar
     return state.set_autocommit(self, lambda: original(self, *args, **kwargs))
 
 
-# --- reads -----------------------------------------------------------------------------------------------------------
+# --- reads ----------------------------------------------------------------------------------------
 
 
 def _execute_sql(
@@ -238,11 +248,15 @@ def _patch_base_manager() -> None:
     original = vars(Options)["base_manager"]
     _originals[Options, "base_manager"] = original
 
-    def base_manager(self: Any) -> Manager[Any]:
-        manager: Manager[Any] = original.func(self)
-        if type(manager) is not Manager or not manager.auto_created or not is_caching(self.default_manager):
+    def base_manager(self: Any) -> Any:
+        manager: Any = original.func(self)
+        if (
+            type(manager) is not Manager
+            or not manager.auto_created
+            or not is_caching(self.default_manager)
+        ):
             return manager
-        caching = CacheManager[Any]()
+        caching: Manager[Any] = CacheManager()
         caching.name = manager.name
         caching.model = manager.model
         caching.auto_created = True
@@ -251,4 +265,4 @@ def _patch_base_manager() -> None:
     base_manager.__doc__ = original.func.__doc__
     patched = cached_property(base_manager)
     patched.__set_name__(Options, "base_manager")
-    Options.base_manager = patched  # type: ignore[method-assign,assignment]
+    Options.base_manager = patched

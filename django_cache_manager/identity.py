@@ -1,4 +1,5 @@
-"""Who is who: what a driver's connection is connected to, told by the server (PROTOCOL section 5)."""
+"""Who is who: what a driver's connection is connected to, told by the server (PROTOCOL section
+5)."""
 
 from __future__ import annotations
 
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 class Facts:
     """What was learnt of one connection.
 
-    `family` and `generation` together are the database's identity: a restarted server or a file
-    put in another's place keeps the family and changes the generation.
+    `family` and `generation` together are the database's identity: a restarted server or a file put
+    in another's place keeps the family and changes the generation.
     """
 
     vendor: Vendor
@@ -31,10 +32,13 @@ class Facts:
     user: str = ""
     session: bytes = b""
     """Who can prove a write of this connection over; empty: it is over when the process is."""
+
     uncached: str | None = None
     """Why nothing may be hit or filled on this connection, or None."""
+
     private: bool = False
     """No other process can see the database: its segment lies in private memory."""
+
     path: str = ""
     """The database's file, for an identity that can be looked at without a connection."""
 
@@ -55,15 +59,20 @@ def _digest(value: bytes) -> str:
 
 
 class Vendor(Protocol):
-    """What differs between database systems. One stateless object each."""
+    """What differs between database systems.
+
+    One stateless object each.
+    """
 
     name: str
     dialect: int
     """The dialect of `_engine.scan`."""
     snapshot: bool
     """Whether a transaction's reads see one instant."""
+
     born_marked: bool
     """Whether a new segment must distrust transactions older than itself (PROTOCOL 2.6)."""
+
     drains: bool
     """Whether a writing statement may be unfinished until its rows are fetched (PROTOCOL 2.1)."""
 
@@ -91,7 +100,10 @@ class Vendor(Protocol):
         """Transactions open now, for a new segment's birth note; None where there is none."""
 
     def lost(self, driver: Any, identity: bytes, note: str) -> bool:
-        """Whether a segment's database no longer exists. `driver` is a connection to the same server."""
+        """Whether a segment's database no longer exists.
+
+        `driver` is a connection to the same server.
+        """
 
     def sessions_gone(self, driver: Any, sessions: Iterable[bytes]) -> set[bytes]:
         """Those of the slots' session texts whose write is proved over."""
@@ -99,7 +111,9 @@ class Vendor(Protocol):
 
 def vendor_of(connection: BaseDatabaseWrapper) -> Vendor | None:
     """The vendor's knowledge, chosen by `vendor`, not by ENGINE; None: not supported, uncached."""
-    return vendor_named(connection.vendor) if connection.vendor in ("sqlite", "postgresql") else None
+    return (
+        vendor_named(connection.vendor) if connection.vendor in ("sqlite", "postgresql") else None
+    )
 
 
 def vendor_named(name: str) -> Vendor:

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 
 def announce(alias: str, tables: frozenset[str] | None) -> None:
-    """Sends `post_invalidation`, if anybody listens. `tables` None: everything of the database."""
+    """Sends `post_invalidation`, if anybody listens.
+
+    `tables` None: everything of the database.
+    """
     if post_invalidation.receivers:
         post_invalidation.send_robust(
             sender=None,

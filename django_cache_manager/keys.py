@@ -1,6 +1,7 @@
 """Keys: the SQL and its parameters, typed, with what else decides about the rows.
 
-The seam for the trace key to come: whatever makes a key, it is bytes, and equal bytes mean equal SQL and parameters.
+The seam for the trace key to come: whatever makes a key, it is bytes, and equal bytes mean equal
+SQL and parameters.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ def sql_key(
 ) -> bytes:
     """The key of a statement's rows.
 
-    `columns` is how many columns of each row are kept, None for all. Raises `_engine.Unencodable` for a parameter
-    whose meaning to the driver can't be told from its bytes.
+    `columns` is how many columns of each row are kept, None for all. Raises `_engine.Unencodable`
+    for a parameter whose meaning to the driver can't be told from its bytes.
     """
     head = (kind, columns, facts.user, time_zone, bool(django_settings.USE_TZ), sql)
     try:
@@ -38,7 +39,8 @@ def sql_key(
 
 
 def _plain(param: Any) -> Any:
-    """A parameter of a known class that isn't plain, as a tagged tuple: never equal to a plain one's bytes."""
+    """A parameter of a known class that isn't plain, as a tagged tuple: never equal to a plain
+    one's bytes."""
     kind = type(param)
     if kind is SafeString:
         return ("safe", str.__str__(param))

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 NETWORK_FILE_SYSTEMS: Final = frozenset(
     """
-    nfs nfs4 cifs smb3 smbfs ncpfs afs coda 9p ceph glusterfs lustre beegfs gpfs ocfs2 gfs gfs2
-    orangefs pvfs2 fuse.sshfs fuse.glusterfs fuse.ceph-fuse fuse.s3fs fuse.rclone
-    """.split()  # noqa: SIM905
+    nfs nfs4 cifs smb3 smbfs ncpfs ncp afs coda 9p ceph lustre beegfs gpfs ocfs2 gfs2 orangefs
+    pvfs2 panfs fuse vboxsf vmhgfs prl_fs
+    """.split()
 )
-"""Where locks or memory are not shared with the other machines that see the files."""
+"""As src/plat/file.c: where other machines may see the files, but not our locks and memory."""
 
 MOUNTS: Final = "/proc/self/mountinfo"
 
@@ -74,7 +74,7 @@ def _unusable(location: str) -> conf.Problem | None:
         hint = f"Let the user of this process write there (uid {os.geteuid()}), or: {another}"
         return _problem("E005", location, "can't be written to", hint)
     kind = file_system(location, MOUNTS)
-    if kind in NETWORK_FILE_SYSTEMS:
+    if kind is not None and kind.partition(".")[0] in NETWORK_FILE_SYSTEMS:
         hint = "Set LOCATION to a folder of this machine, such as /dev/shm."
         return _problem("E006", location, f"is on a network file system ({kind})", hint)
     return None
@@ -98,8 +98,8 @@ def _sharing(settings: conf.Settings) -> Iterator[conf.Problem]:
         message = f"{name}: this process's user is no member of group {settings.group}."
         hint = "Add the user to the group, or leave GROUP out."
         yield conf.Problem("W003", message, hint, is_error=False)
-    if not settings.mode & 0o060:
-        message = f"{name} has no effect: MODE {settings.mode:#o} gives the group nothing."
+    if settings.mode & 0o060 != 0o060:
+        message = f"{name} is of no use: MODE {settings.mode:#o} doesn't let the group write."
         yield conf.Problem(
             "W003", message, "Set MODE to 0o660, or leave GROUP out.", is_error=False
         )

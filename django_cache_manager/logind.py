@@ -31,7 +31,7 @@ def removes_shared_memory(root: Path = Path("/"), user: int | None = None) -> bo
 
 def _lingers(root: Path, user: int) -> bool:
     try:
-        import pwd  # noqa: PLC0415
+        import pwd
 
         name = pwd.getpwuid(user).pw_name
     except (ImportError, KeyError):

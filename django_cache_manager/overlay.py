@@ -1,4 +1,5 @@
-"""A connection's private cache for reads of what its open transaction has written (PROTOCOL 4.3)."""
+"""A connection's private cache for reads of what its open transaction has written (PROTOCOL
+4.3)."""
 
 from __future__ import annotations
 

@@ -19,8 +19,9 @@ _selected: dict[type[Model], bool] = {}
 def wants(query: Any) -> bool:
     """Whether results of this `Query` may be taken from the cache and put there.
 
-    `Query.caching` decides where it is set: CachingQuerySet sets it True, `.nocache()` False. Elsewhere the model
-    does, by the MODELS and EXCLUDE settings. An aggregate over a subquery follows the query inside.
+    `Query.caching` decides where it is set: CachingQuerySet sets it True, `.nocache()` False.
+    Elsewhere the model does, by the MODELS and EXCLUDE settings. An aggregate over a subquery
+    follows the query inside.
     """
     while (inner := getattr(query, "inner_query", None)) is not None:
         query = inner

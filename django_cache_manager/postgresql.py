@@ -1,4 +1,7 @@
-"""PostgreSQL: what the server tells of itself, of its sessions and of its catalog. For psycopg 3 and psycopg2."""
+"""PostgreSQL: what the server tells of itself, of its sessions and of its catalog.
+
+For psycopg 3 and psycopg2.
+"""
 
 from __future__ import annotations
 
@@ -25,14 +28,17 @@ SELECT (SELECT system_identifier FROM pg_catalog.pg_control_system())::text,
        pg_catalog.current_setting('transaction_isolation'),
        pg_catalog.current_setting('default_transaction_isolation'),
        pg_catalog.current_setting('synchronous_commit'), pg_catalog.current_setting('fsync'),
-       pg_catalog.current_setting('search_path'), pg_catalog.current_setting('session_replication_role')
+       pg_catalog.current_setting('search_path'),
+       pg_catalog.current_setting('session_replication_role')
 """
 
 _RELATIONS = """
 SELECT c.oid, c.relname::text, c.relkind::text, c.relpersistence::text, c.relrowsecurity,
-       EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE i.inhparent = c.oid OR i.inhrelid = c.oid),
+       EXISTS (SELECT FROM pg_catalog.pg_inherits i
+               WHERE i.inhparent = c.oid OR i.inhrelid = c.oid),
        EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal),
-       EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND r.rulename <> '_RETURN')
+       EXISTS (SELECT FROM pg_catalog.pg_rewrite r
+               WHERE r.ev_class = c.oid AND r.rulename <> '_RETURN')
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
@@ -44,26 +50,28 @@ SELECT confrelid, conrelid FROM pg_catalog.pg_constraint
 WHERE contype = 'f' AND (confdeltype IN ('c', 'n', 'd') OR confupdtype IN ('c', 'n', 'd'))
 """
 
-# Functions that may write when a SELECT calls them: what pg_proc doesn't call immutable or stable, and what is
-# neither the system's nor an extension's.
+# Functions that may write when a SELECT calls them: what pg_proc doesn't call immutable or stable,
+# and what is neither the system's nor an extension's.
 _FUNCTIONS = """
 SELECT DISTINCT p.proname::text FROM pg_catalog.pg_proc p
 JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
 WHERE p.provolatile = 'v'
    OR (n.nspname <> 'pg_catalog' AND NOT EXISTS (
          SELECT FROM pg_catalog.pg_depend d
-         WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid AND d.deptype = 'e'))
+         WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass
+           AND d.objid = p.oid AND d.deptype = 'e'))
 """
 
 # Volatile, and yet they write no row.
 _WRITE_NOTHING = frozenset(
-    """random setseed clock_timestamp timeofday nextval setval currval lastval gen_random_uuid pg_sleep
-    pg_sleep_for pg_sleep_until pg_advisory_lock pg_advisory_lock_shared pg_try_advisory_lock
-    pg_try_advisory_lock_shared pg_advisory_xact_lock pg_advisory_xact_lock_shared pg_try_advisory_xact_lock
-    pg_try_advisory_xact_lock_shared pg_advisory_unlock pg_advisory_unlock_shared pg_advisory_unlock_all
-    pg_notify pg_backend_pid pg_relation_size pg_total_relation_size pg_table_size pg_indexes_size
-    pg_database_size pg_size_pretty pg_get_serial_sequence txid_current pg_current_xact_id
-    pg_cancel_backend pg_terminate_backend""".split()
+    """Random setseed clock_timestamp timeofday nextval setval currval lastval gen_random_uuid
+    pg_sleep pg_sleep_for pg_sleep_until pg_advisory_lock pg_advisory_lock_shared
+    pg_try_advisory_lock pg_try_advisory_lock_shared pg_advisory_xact_lock
+    pg_advisory_xact_lock_shared pg_try_advisory_xact_lock pg_try_advisory_xact_lock_shared
+    pg_advisory_unlock pg_advisory_unlock_shared pg_advisory_unlock_all pg_notify pg_backend_pid
+    pg_relation_size pg_total_relation_size pg_table_size pg_indexes_size pg_database_size
+    pg_size_pretty pg_get_serial_sequence txid_current pg_current_xact_id pg_cancel_backend
+    pg_terminate_backend.""".split()
 )
 
 _KINDS = {
@@ -146,7 +154,7 @@ class PostgreSQL:
         cause = error.__cause__
         state = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)
         # Class 08 is a lost connection, 57P a session's end: an answer, and the end (PROTOCOL 2.4).
-        return bool(state) and not state.startswith(("08", "57P"))
+        return state is not None and not state.startswith(("08", "57P"))
 
     def read_catalog(self, driver: Any) -> Catalog:
         tables: set[str] = set()
@@ -165,7 +173,11 @@ class PostgreSQL:
                 tables.add(folded)
             if kind != "r" or inherits or triggers or rules:
                 cause = _KINDS.get(kind) or (
-                    "takes part in inheritance" if inherits else "has triggers" if triggers else "has rules"
+                    "takes part in inheritance"
+                    if inherits
+                    else "has triggers"
+                    if triggers
+                    else "has rules"
                 )
                 triggered[folded] = f"{name} {cause}"
         cascades: defaultdict[str, set[str]] = defaultdict(set)
@@ -192,7 +204,9 @@ class PostgreSQL:
 
     def lost(self, driver: Any, identity: bytes, note: str) -> bool:
         family = identity.partition(b"\0")[0].decode().split(" ", 3)
-        here = _query(driver, "SELECT (SELECT system_identifier FROM pg_catalog.pg_control_system())::text")
+        here = _query(
+            driver, "SELECT (SELECT system_identifier FROM pg_catalog.pg_control_system())::text"
+        )
         if len(family) < 4 or family[1] != here[0][0]:
             return False
         oids = {oid for (oid,) in _query(driver, "SELECT oid::text FROM pg_catalog.pg_database")}
@@ -212,7 +226,7 @@ class PostgreSQL:
         for session in sessions:
             kind, _, rest = session.partition(b"\0")
             if kind == b"session":
-                user, pid, since = rest.decode().split("\0")
+                _, pid, since = rest.decode().split("\0")
                 here = alive.get(int(pid))
                 # Hidden starts (another role's session) prove nothing.
                 if here is None or (here[1] is not None and here[1] != since):
@@ -253,7 +267,8 @@ def _time_zone(driver: Any) -> str:
 
 
 def _query(driver: Any, sql: str) -> list[tuple[Any, ...]]:
-    """Runs one of our own queries below the hook, in autocommit or on a connection nobody used yet."""
+    """Runs one of our own queries below the hook, in autocommit or on a connection nobody used
+    yet."""
     with driver.cursor() as cursor:
         cursor.execute(sql)
         return list(cursor.fetchall())

@@ -33,8 +33,10 @@ MEMO_STATEMENTS: Final = 2048
 MEMO_SQL_LENGTH: Final = 4096
 
 _judged: dict[tuple[int, str], frozenset[str] | Uncacheable] = {}
-"""SQL text -> the tables it reads, or why it isn't cached. The text decides both."""
+"""SQL text -> the tables it reads, or why it isn't cached.
 
+The text decides both.
+"""
 
 _unstorable: dict[bytes, str] = {}
 """Key -> why its rows could not be stored, for explain()."""
@@ -61,7 +63,10 @@ def execute_sql(
     chunked_fetch: bool,
     chunk_size: int,
 ) -> Any:
-    """Like SQLCompiler.execute_sql. A hit with several rows is a `Hit`, a list of one chunk."""
+    """Like SQLCompiler.execute_sql.
+
+    A hit with several rows is a `Hit`, a list of one chunk.
+    """
     query = compiler.query
     if result_type not in (MULTI, SINGLE) or not policy.wants(query):
         return original(compiler, result_type, chunked_fetch, chunk_size)
@@ -84,17 +89,21 @@ def execute_sql(
 
 @contextlib.contextmanager
 def _compiled(compiler: SQLCompiler, sql: str, params: Sequence[Any]) -> Iterator[None]:
-    """Lets Django's execute_sql use what has been compiled already, instead of compiling it again."""
-    compiler.as_sql = lambda *args, **kwargs: (sql, params)  # type: ignore[method-assign]
+    """Lets Django's execute_sql use what has been compiled already, instead of compiling it
+    again."""
+    compiler.__dict__["as_sql"] = lambda *_, **__: (sql, params)
     try:
         yield
     finally:
-        del compiler.as_sql
+        del compiler.__dict__["as_sql"]
 
 
-@async_unsafe
-def _refuse_event_loop() -> None:
-    """Raises what a cursor would on an event loop (PROTOCOL 4.5)."""
+def _nothing() -> None:
+    """Nothing."""
+
+
+_refuse_event_loop = async_unsafe(_nothing)
+"""Raises what a cursor would on an event loop (PROTOCOL 4.5)."""
 
 
 @dataclass(slots=True)
@@ -188,7 +197,11 @@ class _Read:
         if not self._own(place):
             return stores.find(segment, place.key, limit)
         own = state.overlay.get(place.key)
-        if own is not None and segment.usable() and segment.engine.valid(own.cells, own.time, limit):
+        if (
+            own is not None
+            and segment.usable()
+            and segment.engine.valid(own.cells, own.time, limit)
+        ):
             segment.engine.count_hit()
             return own
         if state.dirty is None:
@@ -225,7 +238,8 @@ class _Read:
     def _collect(
         self, place: _Place, sequence: int, time: int, chunks: Iterable[list[Any]]
     ) -> Iterator[list[Any]]:
-        """Passes an iterator()'s chunks on, and stores them after the last one if they are within the cap."""
+        """Passes an iterator()'s chunks on, and stores them after the last one if they are within
+        the cap."""
         kept: list[Any] | None = []
         room = place.segment.engine.max_entry
         for chunk in chunks:
@@ -240,7 +254,11 @@ class _Read:
         """F3, if nothing of this connection came between first and last row (PROTOCOL 3.2)."""
         state, segment = place.state, place.segment
         session = state.session
-        if state.sequence != sequence or session is None or session.facts.identity != place.facts.identity:
+        if (
+            state.sequence != sequence
+            or session is None
+            or session.facts.identity != place.facts.identity
+        ):
             return
         try:
             cells = segment.engine.cells(self.tables(state, segment), True)
@@ -251,7 +269,9 @@ class _Read:
                 _note_unstorable(place.key, f"a row holds {refusal}")
             return
         if encoded is None:
-            _note_unstorable(place.key, f"its rows are more than MAX_ENTRY ({segment.engine.max_entry} bytes)")
+            _note_unstorable(
+                place.key, f"its rows are more than MAX_ENTRY ({segment.engine.max_entry} bytes)"
+            )
             return
         if not segment.engine.valid(cells, time):  # F2
             return
@@ -263,7 +283,10 @@ class _Read:
             stores.keep(segment, place.key, result, encoded)
 
     def tables(self, state: ConnectionState, segment: OpenSegment) -> frozenset[str]:
-        """What the rows depend on, views replaced by what VIEWS says of them. Raises Uncacheable."""
+        """What the rows depend on, views replaced by what VIEWS says of them.
+
+        Raises Uncacheable.
+        """
         catalog = segment.current_catalog()
         if catalog is None:
             raise Uncacheable("the database's catalog is being changed, or not read yet")
@@ -280,7 +303,10 @@ class _Read:
 
 
 def judge(compiler: SQLCompiler, sql: str, dialect: int) -> frozenset[str]:
-    """The tables a statement reads, remembered by its text. Raises Uncacheable."""
+    """The tables a statement reads, remembered by its text.
+
+    Raises Uncacheable.
+    """
     known = _judged.get((dialect, sql))
     if known is None:
         try:
@@ -336,7 +362,11 @@ def explain_read(
         return {**found, "reason": refusal}
     result = read._find(_Place(state, facts, segment, key))
     if result is None:
-        return {**found, "cacheable": True, "reason": _unstorable.get(key, "its rows have not been read since they changed")}
+        return {
+            **found,
+            "cacheable": True,
+            "reason": _unstorable.get(key, "its rows have not been read since they changed"),
+        }
     return {
         **found,
         "cached": True,

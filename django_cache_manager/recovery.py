@@ -1,4 +1,5 @@
-"""Writes whose writer is gone or whose outcome is unknown: settled once they are proved over (PROTOCOL 2.5, 2.6)."""
+"""Writes whose writer is gone or whose outcome is unknown: settled once they are proved over
+(PROTOCOL 2.5, 2.6)."""
 
 from __future__ import annotations
 
@@ -21,9 +22,14 @@ _NOTE_BYTES = 640
 
 
 def attend(segment: OpenSegment, facts: Facts, driver: Any) -> None:
-    """Looks for writes that can be proved over, at most once a second a segment. Only in autocommit."""
+    """Looks for writes that can be proved over, at most once a second a segment.
+
+    Only in autocommit.
+    """
     now = time.monotonic()
-    if now - segment.proved_at < PROOF_INTERVAL_SECONDS or not segment.proving.acquire(blocking=False):
+    if now - segment.proved_at < PROOF_INTERVAL_SECONDS or not segment.proving.acquire(
+        blocking=False
+    ):
         return
     try:
         segment.proved_at = now
@@ -63,8 +69,12 @@ def _note_birth(segment: OpenSegment, facts: Facts, driver: Any) -> None:
     transactions = open_now.split(b",") if open_now else []
     note: list[bytes] = []
     for transaction in [*transactions, None]:
-        if note and (transaction is None or sum(map(len, note)) + len(note) + len(transaction) > _NOTE_BYTES):
-            ticket = segment.engine.begin_write(_engine.DATABASE_CELL, _TRANSACTIONS + b",".join(note))
+        if note and (
+            transaction is None or sum(map(len, note)) + len(note) + len(transaction) > _NOTE_BYTES
+        ):
+            ticket = segment.engine.begin_write(
+                _engine.DATABASE_CELL, _TRANSACTIONS + b",".join(note)
+            )
             segment.engine.abandon_write(ticket)
             note = []
         if transaction is not None:

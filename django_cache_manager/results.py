@@ -11,18 +11,17 @@ from django.db.models import fields as model_fields
 from . import _engine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     from django.db.models.sql.compiler import SQLCompiler
-
-Row = Sequence[Any] if TYPE_CHECKING else Any
 
 
 class Result:
     """Rows as the driver gave them, the cells they depend on and the clock they were read at.
 
-    `conversion` holds a signature of Django's converters and the rows after them, kept for the next hit with the same
-    converters when every value is immutable. Shared by all threads: replaced by one store, never changed in place.
+    `conversion` holds a signature of Django's converters and the rows after them, kept for the next
+    hit with the same converters when every value is immutable. Shared by all threads: replaced by
+    one store, never changed in place.
     """
 
     __slots__ = ("cells", "conversion", "rows", "shareable", "size", "time")
@@ -37,7 +36,8 @@ class Result:
 
 
 class Hit(list[Any]):
-    """What execute_sql returns on a hit: one chunk of rows, as Django's own chunks are lists, and their Result."""
+    """What execute_sql returns on a hit: one chunk of rows, as Django's own chunks are lists, and
+    their Result."""
 
     __slots__ = ("result",)
 
@@ -47,7 +47,8 @@ class Hit(list[Any]):
 
 
 def rows_of(compiler: SQLCompiler, hit: Hit, tuple_expected: bool) -> Iterable[Any]:
-    """Like SQLCompiler.results_iter: the rows after the converters, which run once a Result where they can."""
+    """Like SQLCompiler.results_iter: the rows after the converters, which run once a Result where
+    they can."""
     fields = [column[0] for column in compiler.select[0 : compiler.col_count]]
     converters = compiler.get_converters(fields)
     composite = compiler.has_composite_fields(fields)
@@ -85,7 +86,7 @@ def _is_plain(compiler: SQLCompiler) -> bool:
     info = compiler.klass_info
     return info is None or all(
         vars(kind["model"]).get("from_db") is None
-        and kind["model"].from_db.__func__ is Model.from_db.__func__  # type: ignore[attr-defined]
+        and kind["model"].from_db.__func__ is Model.from_db.__func__
         for kind in _classes(info)
     )
 
@@ -99,7 +100,9 @@ def _classes(info: dict[str, Any]) -> Iterator[dict[str, Any]]:
 _SIMPLE_FIELDS = {
     kind
     for kind in vars(model_fields).values()
-    if isinstance(kind, type) and issubclass(kind, Field) and kind.__module__ == model_fields.__name__
+    if isinstance(kind, type)
+    and issubclass(kind, Field)
+    and kind.__module__ == model_fields.__name__
 }
 
 

@@ -26,8 +26,10 @@ _NOTE = ".database"
 _RETRY_SECONDS = 1.0
 
 _CURES = {
-    "system": "Make DJANGO_CACHE_MANAGER['LOCATION'] a folder this user may write to with room for SIZE",
-    "foreign": "Remove that file, or point DJANGO_CACHE_MANAGER['LOCATION'] at a folder of your own",
+    "system": "Make DJANGO_CACHE_MANAGER['LOCATION'] a folder that this user may write to, "
+    "with room for SIZE",
+    "foreign": "Remove that file, or point DJANGO_CACHE_MANAGER['LOCATION'] at a folder of your "
+    "own",
     "namespace": "Let all containers that use this database share LOCATION and the PID namespace, "
     "or give each its own LOCATION only if just one of them writes",
     "unsupported": "Point DJANGO_CACHE_MANAGER['LOCATION'] at a local folder such as /dev/shm",
@@ -36,15 +38,18 @@ _CURES = {
 
 
 class SegmentUnavailable(ImproperlyConfigured):
-    """A write was refused because no segment can be opened to mark it in: other processes would go on serving rows
-    from before it. The message names the setting and the cure."""
+    """A write was refused because no segment can be opened to mark it in: other processes would go
+    on serving rows from before it.
+
+    The message names the setting and the cure.
+    """
 
 
 class OpenSegment:
     """A segment and what this process knows about its database.
 
-    Threads share it. `catalog` is what was read at clock value `catalog_time`; it holds while the database's cell is
-    no later.
+    Threads share it. `catalog` is what was read at clock value `catalog_time`; it holds while the
+    database's cell is no later.
     """
 
     __slots__ = (
@@ -71,14 +76,15 @@ class OpenSegment:
         return self.engine.usable() and (not self.facts.private or self.pid == os.getpid())
 
     def current_catalog(self) -> Catalog | None:
-        if self.catalog is not None and self.engine.valid(
-            _engine.DATABASE_CELL, self.catalog_time
-        ):
+        if self.catalog is not None and self.engine.valid(_engine.DATABASE_CELL, self.catalog_time):
             return self.catalog
         return None
 
     def read_catalog(self, driver: Any) -> Catalog | None:
-        """Reads it if it isn't known. Only in autocommit: inside a user's transaction it would fix the snapshot."""
+        """Reads it if it isn't known.
+
+        Only in autocommit: inside a user's transaction it would fix the snapshot.
+        """
         known = self.current_catalog()
         if known is not None:
             return known
@@ -109,7 +115,8 @@ class _Registry:
         return found if found is not None and found.usable() else None
 
     def open(self, facts: Facts) -> OpenSegment:
-        """Raises `_engine.SegmentError`; asked again within a second it repeats the last refusal."""
+        """Raises `_engine.SegmentError`; asked again within a second it repeats the last
+        refusal."""
         found = self.find(facts)
         if found is not None:
             return found
@@ -140,7 +147,8 @@ class _Registry:
                 del self._open[identity]
 
     def had(self, facts: Facts) -> bool:
-        """Whether this process has had the database's segment open: then a write doesn't fail by the cache."""
+        """Whether this process has had the database's segment open: then a write doesn't fail by
+        the cache."""
         return facts.identity in self._had
 
     def drop(self, segment: OpenSegment) -> None:
@@ -149,7 +157,10 @@ class _Registry:
                 del self._open[segment.facts.identity]
 
     def forget(self) -> None:
-        """After a change of settings: everything is opened anew. What is marked stays marked in the file."""
+        """After a change of settings: everything is opened anew.
+
+        What is marked stays marked in the file.
+        """
         with self._lock:
             self._open.clear()
             self._refused.clear()
@@ -200,7 +211,8 @@ def _create(facts: Facts) -> _engine.Segment:
         retire_lost("sqlite", None)
     elif settings.size is not None and engine.size != settings.size:
         logger.warning(
-            "the segment %s has %d bytes and DJANGO_CACHE_MANAGER['SIZE'] asks for %d: the segment's size is used; "
+            "the segment %s has %d bytes and DJANGO_CACHE_MANAGER['SIZE'] asks for %d: the "
+            "segment's size is used; "
             "`manage.py cachemanager clear --recreate` applies the new one",
             path,
             engine.size,
@@ -210,18 +222,22 @@ def _create(facts: Facts) -> _engine.Segment:
 
 
 def _write_note(path: Path, facts: Facts) -> None:
-    """Leaves the database's path beside its segment, so that a segment without a database can be found."""
+    """Leaves the database's path beside its segment, so that a segment without a database can be
+    found."""
     if facts.path:
         with contextlib.suppress(OSError):
             note = os.open(
-                path.with_suffix(_NOTE), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600
+                path.with_suffix(_NOTE),
+                os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW,
+                0o600,
             )
             with open(note, "w", encoding="utf-8", errors="surrogateescape") as out:
                 out.write(facts.path)
 
 
 def retire_lost(vendor_name: str, driver: Any) -> None:
-    """Removes segments of databases that no longer exist, so that none is left behind by dropped test databases."""
+    """Removes segments of databases that no longer exist, so that none is left behind by dropped
+    test databases."""
     vendor = vendor_named(vendor_name)
     for path in files(vendor_name):
         try:
@@ -257,8 +273,9 @@ def explain_refusal(error: _engine.SegmentError) -> str:
 def unseen_write_error(error: _engine.SegmentError) -> SegmentUnavailable:
     """What a write raises that can't be marked anywhere (PROTOCOL section 6)."""
     return SegmentUnavailable(
-        f"{explain_refusal(error)} Without it a write can't be shown to other processes, which would serve stale "
-        "rows, so it was not run. DJANGO_CACHE_MANAGER['UNSEEN_WRITES'] = True lets it run all the same."
+        f"{explain_refusal(error)} Without it a write can't be shown to other processes, which "
+        "would serve stale rows, so it was not run. "
+        "DJANGO_CACHE_MANAGER['UNSEEN_WRITES'] = True lets it run all the same."
     )
 
 

@@ -1,7 +1,8 @@
-"""Functions whose result depends on their arguments and the rows alone, so that a SELECT which calls them may be cached.
+"""Functions whose result depends on their arguments and the rows alone, so that a SELECT which
+calls them may be cached.
 
-Names as the scanner gives them. What reads a clock, a sequence, the session or chance is not here; a name that is
-missing costs speed, never truth.
+Names as the scanner gives them. What reads a clock, a sequence, the session or chance is not here;
+a name that is missing costs speed, never truth.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 from typing import Final
 
 _AGGREGATES = """
-count sum avg min max total group_concat string_agg array_agg json_agg jsonb_agg json_object_agg jsonb_object_agg
+count sum avg min max total group_concat string_agg array_agg json_agg jsonb_agg
+json_object_agg jsonb_object_agg
 json_group_array json_group_object bool_and bool_or every bit_and bit_or bit_xor any_value
 stddev stddev_pop stddev_samp variance var_pop var_samp corr covar_pop covar_samp
 regr_avgx regr_avgy regr_count regr_intercept regr_r2 regr_slope regr_sxx regr_sxy regr_syy
@@ -21,16 +23,23 @@ row_number rank dense_rank percent_rank cume_dist ntile lag lead first_value las
 """
 
 _NUMBERS = """
-abs acos acosh asin asinh atan atan2 atanh cbrt ceil ceiling cos cosh cot degrees div exp factorial floor gcd lcm ln log
-log10 log2 mod pi pow power radians round sign sin sinh sqrt tan tanh trunc width_bucket bitxor greatest least
+abs acos acosh asin asinh atan atan2 atanh cbrt ceil ceiling cos cosh cot degrees div exp
+factorial floor gcd lcm ln log
+log10 log2 mod pi pow power radians round sign sin sinh sqrt tan tanh trunc width_bucket
+bitxor greatest least
 """
 
 _TEXT = """
-ascii bit_length btrim char char_length character_length chr concat concat_ws format glob hex initcap instr left length
-like lower lpad ltrim md5 octet_length overlay position printf quote quote_ident quote_literal quote_nullable regexp
-regexp_count regexp_instr regexp_like regexp_match regexp_matches regexp_replace regexp_split_to_array
-regexp_split_to_table regexp_substr repeat replace reverse right rpad rtrim sha1 sha224 sha256 sha384 sha512 split_part
-starts_with strpos substr substring to_hex translate trim unaccent unhex unicode upper decode encode convert_from
+ascii bit_length btrim char char_length character_length chr concat concat_ws format glob
+hex initcap instr left length
+like lower lpad ltrim md5 octet_length overlay position printf quote quote_ident
+quote_literal quote_nullable regexp
+regexp_count regexp_instr regexp_like regexp_match regexp_matches regexp_replace
+regexp_split_to_array
+regexp_split_to_table regexp_substr repeat replace reverse right rpad rtrim sha1 sha224
+sha256 sha384 sha512 split_part
+starts_with strpos substr substring to_hex translate trim unaccent unhex unicode upper
+decode encode convert_from
 convert_to digest collation
 """
 
@@ -39,39 +48,54 @@ cast coalesce ifnull iif nullif num_nonnulls num_nulls typeof likelihood likely 
 """
 
 _TIME = """
-date_bin date_part date_trunc extract isfinite justify_days justify_hours justify_interval make_date make_interval
+date_bin date_part date_trunc extract isfinite justify_days justify_hours justify_interval
+make_date make_interval
 make_time make_timestamp make_timestamptz timezone to_char to_date to_number to_timestamp
-django_date_extract django_date_trunc django_datetime_cast_date django_datetime_cast_time django_datetime_extract
+django_date_extract django_date_trunc django_datetime_cast_date django_datetime_cast_time
+django_datetime_extract
 django_datetime_trunc django_format_dtdelta django_time_diff django_time_extract django_time_trunc
 django_timestamp_diff
 """
 
 _JSON = """
-json json_array json_array_elements json_array_elements_text json_array_length json_build_array json_build_object
-json_each json_each_text json_extract json_extract_path json_extract_path_text json_insert json_object json_object_keys
-json_patch json_populate_record json_quote json_remove json_replace json_set json_strip_nulls json_tree json_type
-json_typeof json_valid jsonb jsonb_array_elements jsonb_array_elements_text jsonb_array_length jsonb_build_array
-jsonb_build_object jsonb_each jsonb_each_text jsonb_extract_path jsonb_extract_path_text jsonb_insert jsonb_object
-jsonb_object_keys jsonb_path_exists jsonb_path_match jsonb_path_query jsonb_path_query_array jsonb_path_query_first
+json json_array json_array_elements json_array_elements_text json_array_length
+json_build_array json_build_object
+json_each json_each_text json_extract json_extract_path json_extract_path_text json_insert
+json_object json_object_keys
+json_patch json_populate_record json_quote json_remove json_replace json_set
+json_strip_nulls json_tree json_type
+json_typeof json_valid jsonb jsonb_array_elements jsonb_array_elements_text
+jsonb_array_length jsonb_build_array
+jsonb_build_object jsonb_each jsonb_each_text jsonb_extract_path jsonb_extract_path_text
+jsonb_insert jsonb_object
+jsonb_object_keys jsonb_path_exists jsonb_path_match jsonb_path_query
+jsonb_path_query_array jsonb_path_query_first
 jsonb_pretty jsonb_set jsonb_strip_nulls jsonb_typeof row_to_json to_json to_jsonb
 """
 
 _CONTAINERS = """
-akeys array_append array_cat array_dims array_fill array_length array_lower array_ndims array_position array_positions
-array_prepend array_remove array_replace array_to_json array_to_string array_upper avals cardinality daterange defined
-each exist generate_series generate_subscripts hstore hstore_to_json int4range int8range isempty lower_inc lower_inf
-numrange range_merge skeys slice string_to_array string_to_table svals trim_array tsrange tstzrange unnest upper_inc
+akeys array_append array_cat array_dims array_fill array_length array_lower array_ndims
+array_position array_positions
+array_prepend array_remove array_replace array_to_json array_to_string array_upper avals
+cardinality daterange defined
+each exist generate_series generate_subscripts hstore hstore_to_json int4range int8range
+isempty lower_inc lower_inf
+numrange range_merge skeys slice string_to_array string_to_table svals trim_array tsrange
+tstzrange unnest upper_inc
 upper_inf
 """
 
 _SEARCH = """
-numnode phraseto_tsquery plainto_tsquery querytree setweight show_trgm similarity strict_word_similarity strip
-to_tsquery to_tsvector ts_filter ts_headline ts_rank ts_rank_cd ts_rewrite tsquery_phrase tsvector_to_array
+numnode phraseto_tsquery plainto_tsquery querytree setweight show_trgm similarity
+strict_word_similarity strip
+to_tsquery to_tsvector ts_filter ts_headline ts_rank ts_rank_cd ts_rewrite tsquery_phrase
+tsvector_to_array
 websearch_to_tsquery word_similarity
 """
 
 _NETWORK = """
-abbrev broadcast family host hostmask inet_merge inet_same_family masklen netmask network set_masklen text
+abbrev broadcast family host hostmask inet_merge inet_same_family masklen netmask network
+set_masklen text
 """
 
 CACHEABLE: Final[frozenset[str]] = frozenset(

@@ -52,7 +52,10 @@ class _SharedMemory:
 
 
 class SQLite:
-    """PROTOCOL's rules for SQLite. A transaction reads one snapshot; a process that is gone writes no more."""
+    """PROTOCOL's rules for SQLite.
+
+    A transaction reads one snapshot; a process that is gone writes no more.
+    """
 
     name = "sqlite"
     dialect = _engine.SQLITE
@@ -171,7 +174,9 @@ class SQLite:
         """The files of ATTACHed databases: a write on this connection may be to one of them."""
         rows = driver.execute("PRAGMA database_list").fetchall()
         return [
-            self._file_facts(path) for _, name, path in rows if path and name not in ("main", "temp")
+            self._file_facts(path)
+            for _, name, path in rows
+            if path and name not in ("main", "temp")
         ]
 
 

@@ -1,4 +1,5 @@
-"""Where results are kept: L1 of this process, and L2, the segment's shards or a Django cache backend."""
+"""Where results are kept: L1 of this process, and L2, the segment's shards or a Django cache
+backend."""
 
 from __future__ import annotations
 
@@ -22,7 +23,10 @@ BACKEND_REST_SECONDS: Final = 1.0
 
 
 class _Local:
-    """L1. Made anew when its size changes."""
+    """L1.
+
+    Made anew when its size changes.
+    """
 
     def __init__(self) -> None:
         self.cache = _engine.LocalCache(conf.Settings().l1_size)
@@ -44,7 +48,10 @@ conf.on_change(_local.reset)
 
 
 class _Backend:
-    """A Django cache that holds the encoded rows; the segment says whether they still hold. What fails is a miss."""
+    """A Django cache that holds the encoded rows; the segment says whether they still hold.
+
+    What fails is a miss.
+    """
 
     def __init__(self) -> None:
         self._rests_until = 0.0
@@ -60,7 +67,9 @@ class _Backend:
         except Exception as error:  # whatever a backend's client raises
             self._rests_until = time.monotonic() + BACKEND_REST_SECONDS
             if not self._warned:
-                logger.warning("the cache backend %r fails, so reads go to the database: %r", alias, error)
+                logger.warning(
+                    "the cache backend %r fails, so reads go to the database: %r", alias, error
+                )
             self._warned = True
             return None
         if self._warned:
@@ -84,7 +93,10 @@ def keeps_nothing() -> bool:
 
 
 def find(segment: OpenSegment, key: bytes, limit: int) -> Result | None:
-    """A result that holds now and is no later than `limit`; None is a miss. Counted in the segment."""
+    """A result that holds now and is no later than `limit`; None is a miss.
+
+    Counted in the segment.
+    """
     local = _local.ready()
     found: Result | None = local.get(key, segment.engine, limit)
     if found is not None:
@@ -104,7 +116,10 @@ def find(segment: OpenSegment, key: bytes, limit: int) -> Result | None:
 
 
 def keep(segment: OpenSegment, key: bytes, result: Result, encoded: bytes) -> None:
-    """Stores in L2 and L1. What is too large or meets a busy shard is left out."""
+    """Stores in L2 and L1.
+
+    What is too large or meets a busy shard is left out.
+    """
     settings = conf.current()
     timeout_ms = 0 if settings.timeout is None else max(1, int(settings.timeout * 1000))
     if settings.backend is None:
@@ -157,4 +172,3 @@ def local_stats() -> dict[str, int]:
     """Entries and bytes of this process's L1."""
     cache = _local.ready()
     return {"entries": len(cache), "bytes": cache.bytes, "max_bytes": cache.max_bytes}
-

@@ -21,7 +21,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True)
-        stats = actions.add_parser("stats", help="What each database's segment holds, and writes in flight.")
+        stats = actions.add_parser(
+            "stats", help="What each database's segment holds, and writes in flight."
+        )
         clear = actions.add_parser("clear", help="Makes every result fall and empties the store.")
         clear.add_argument(
             "--recreate",
@@ -35,8 +37,12 @@ class Command(BaseCommand):
         )
         explain = actions.add_parser("explain", help="Whether and why a model's rows are cached.")
         explain.add_argument("label", help="app_label.Model")
-        explain.add_argument("lookups", nargs="*", metavar="lookup=value", help="Arguments of filter().")
-        verify = actions.add_parser("verify", help="Checks every structure; exit status 1 on damage.")
+        explain.add_argument(
+            "lookups", nargs="*", metavar="lookup=value", help="Arguments of filter()."
+        )
+        verify = actions.add_parser(
+            "verify", help="Checks every structure; exit status 1 on damage."
+        )
         for action in (stats, clear, explain, verify):
             action.add_argument("--database", default=None, help="An alias; all by default.")
 
@@ -44,7 +50,9 @@ class Command(BaseCommand):
         try:
             from django_cache_manager import _engine  # noqa: F401
         except ImportError as error:
-            raise CommandError(f"the engine can't be imported, so nothing is cached: {error}") from error
+            raise CommandError(
+                f"the engine can't be imported, so nothing is cached: {error}"
+            ) from error
         alias = options["database"]
         if alias is not None and alias not in connections:
             raise CommandError(f"--database {alias!r} is no alias in DATABASES")
@@ -87,7 +95,8 @@ class Command(BaseCommand):
                 continue
             if options["marks"]:
                 settled = sum(
-                    segment.engine.settle(slot["ticket"], force=True) for slot in segment.engine.slots()
+                    segment.engine.settle(slot["ticket"], force=True)
+                    for slot in segment.engine.slots()
                 )
                 self.stdout.write(f"{alias}: {settled} writes in flight settled")
             if options["recreate"]:
@@ -132,7 +141,9 @@ class Command(BaseCommand):
             for finding in findings:
                 self.stdout.write(f"  {finding}")
         if damaged:
-            raise CommandError("a segment is damaged: `manage.py cachemanager clear --recreate` makes a new one")
+            raise CommandError(
+                "a segment is damaged: `manage.py cachemanager clear --recreate` makes a new one"
+            )
 
 
 def _lookup(text: str) -> tuple[str, str]:
