@@ -1,0 +1,112 @@
+"""What is measured: cases, each with variants that are timed in turn in the same run.
+
+A variant names the kind of process it runs in (settings.py) and makes one operation. The first is
+the baseline; `limits` says how many times faster (at least) or dearer (at most) than it another
+may be. To add a case, add it here.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import count
+from typing import Any
+
+PARIS = 2988507
+
+
+@dataclass(frozen=True)
+class Variant:
+    process: str
+    """A kind of process: "on", "off" (ENABLED is False) or "absent" (the app is not installed)."""
+    operation: Callable[[], Any]
+
+
+@dataclass(frozen=True)
+class Limit:
+    """Against the baseline: at least so many times faster, or at most so many times its time."""
+
+    faster: float = 0.0
+    dearer: float = 0.0
+
+    def holds(self, ratio: float) -> bool:
+        """`ratio` is the baseline's time through the variant's."""
+        return ratio >= self.faster if self.faster else 1 / ratio <= self.dearer
+
+    def __str__(self) -> str:
+        return f">= {self.faster:.2f}" if self.faster else f">= {1 / self.dearer:.2f}"
+
+
+@dataclass(frozen=True)
+class Case:
+    name: str
+    label: str
+    variants: Mapping[str, Variant]
+    limits: Mapping[str, Limit] = field(default_factory=dict)
+    loops: int = 20
+    """Operations that are timed together."""
+
+
+def manager(cached: bool) -> Any:
+    from geo.models import City
+
+    return City.objects.all() if cached else City.objects.nocache()
+
+
+def rows_100(cached: bool) -> list[Any]:
+    return list(manager(cached).filter(country="DE").order_by("-population")[:100])
+
+
+def values_1000(cached: bool) -> list[Any]:
+    return list(manager(cached).order_by("-population").values_list("name", "population")[:1000])
+
+
+def counted(cached: bool) -> int:
+    number: int = manager(cached).filter(country="FR").count()
+    return number
+
+
+def by_pk(cached: bool) -> Any:
+    return manager(cached).get(pk=PARIS)
+
+
+def saved() -> None:
+    """An UPDATE of one row in its transaction, as Model.save() runs it."""
+    from geo.models import City
+
+    if "city" not in state:
+        state["city"] = City.objects.get(pk=PARIS)
+    city = state["city"]
+    city.population += 1
+    city.save()
+
+
+def created() -> None:
+    """An INSERT .. RETURNING in autocommit."""
+    from geo.models import Tag
+
+    Tag.objects.create(name=f"tag {state['process']} {next(numbers)}")
+
+
+state: dict[str, Any] = {"process": ""}
+numbers = count()
+
+
+def read(operation: Callable[[bool], Any]) -> dict[str, Variant]:
+    return {
+        "uncached": Variant("on", partial(operation, False)),
+        "hit": Variant("on", partial(operation, True)),
+    }
+
+
+def write(operation: Callable[[], Any]) -> dict[str, Variant]:
+    return {name: Variant(name, operation) for name in ("absent", "off", "on")}
+
+
+CASES = [
+    Case("rows-100", "list of 100 model rows", read(rows_100), {"hit": Limit(faster=1.3)}, 10),
+    Case("values-1000", "values_list of 1,000", read(values_1000), {"hit": Limit(faster=3.0)}, 10),
+    Case("count", "count() of 692 rows", read(counted), {"hit": Limit(faster=1.0)}),
+    Case("get", "get(pk)", read(by_pk)),
+    Case("save", "save() of a row", write(saved), {"on": Limit(dearer=1.10)}),
+    Case("create", "create() of a row", write(created)),
+]

@@ -1,0 +1,17 @@
+"""The sample's settings in the variants that the benchmark compares; BENCH_PROCESS names the one."""
+
+import os
+
+from project.settings import *  # noqa: F403
+from project.settings import DJANGO_CACHE_MANAGER, INSTALLED_APPS
+
+DJANGO_CACHE_MANAGER["LOCATION"] = os.environ["BENCH_LOCATION"]
+match os.environ["BENCH_PROCESS"]:
+    case "on":
+        pass
+    case "off":
+        DJANGO_CACHE_MANAGER["ENABLED"] = False
+    case "absent":
+        INSTALLED_APPS.remove("django_cache_manager")
+    case other:
+        raise ValueError(other)
