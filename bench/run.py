@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""`make bench`: hits and writes against the same operation without the cache, in interleaved rounds.
+"""`make bench`: hits and writes against the same operation uncached, in interleaved rounds.
 
 python bench/run.py [--short] [--check] [--case NAME ...] [--json FILE]
 --check ends with status 1 where a limit of cases.py does not hold.
@@ -62,7 +62,7 @@ class Process:
 
 
 def measure(case: Case, processes: dict[str, Process], rounds: int) -> Result:
-    """Rounds of all variants, each time in another order. The first round fills the cache and isn't counted."""
+    """Rounds of all variants, in another order each. The first fills the cache, uncounted."""
     found: dict[str, list[float]] = {name: [] for name in case.variants}
     names = list(case.variants)
     for turn in range(rounds + 1):

@@ -1,4 +1,4 @@
-"""The sample's settings in the variants that the benchmark compares; BENCH_PROCESS names the one."""
+"""The sample's settings in the variants that are compared; BENCH_PROCESS names the one."""
 
 import os
 

@@ -4,6 +4,7 @@
 """
 
 import gc
+import importlib.util
 import json
 import os
 import sys
@@ -23,6 +24,8 @@ from cases import CASES, state  # noqa: E402
 
 def main() -> None:
     state["process"] = os.environ["BENCH_PROCESS"]
+    if importlib.util.find_spec("django_cache_manager._engine") is None:
+        raise SystemExit("the engine is not built: there is nothing to measure")
     cases = {case.name: case for case in CASES}
     for line in sys.stdin:
         command = json.loads(line)
