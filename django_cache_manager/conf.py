@@ -219,15 +219,13 @@ def _location(value: object) -> str:
 
 
 def _mode(value: object) -> int:
-    hint = "Set it to 0o600 (the owner alone), 0o640 or 0o660 (with GROUP: the group too)."
+    hint = "Set it to 0o600 (processes of one user), or to 0o660 and GROUP (those of a group)."
     if not isinstance(value, int) or isinstance(value, bool):
         raise _BadValue("is not a number of permission bits", hint, "E009")
     if value & 0o007:
         raise _BadValue("lets every user of the machine in", hint, "E009")
-    if value & ~0o660 or value & 0o600 != 0o600:
-        raise _BadValue(
-            "is not read and write for the owner, and at most that for the group", hint, "E009"
-        )
+    if value not in (0o600, 0o660):
+        raise _BadValue("is neither 0o600 nor 0o660", hint, "E009")
     return value
 
 
@@ -305,6 +303,19 @@ def _tables(value: object, example: str) -> Mapping[str, Names]:
     return MappingProxyType(found)
 
 
+def _views(value: object) -> Mapping[str, Names]:
+    """A view over a declared view reads what that one reads, too."""
+    declared = _tables(value, '{"sales_view": ["shop_order"]}')
+    return MappingProxyType({name: _closed(name, declared) for name in declared})
+
+
+def _closed(name: str, declared: Mapping[str, Names]) -> Names:
+    reached = list(declared[name])
+    for table in reached:  # which grows
+        reached += [other for other in declared.get(table, ()) if other not in reached]
+    return tuple(reached)
+
+
 def _functions(value: object) -> frozenset[str]:
     return frozenset(map(table_name, _names(value, '["my_total"]')))
 
@@ -348,7 +359,7 @@ _PARSERS: Final[Mapping[str, Callable[[Any], object]]] = {
     "MODELS": _patterns,
     "EXCLUDE": _patterns,
     "TIMEOUT": _timeout,
-    "VIEWS": partial(_tables, example='{"sales_view": ["shop_order"]}'),
+    "VIEWS": _views,
     "TRIGGERS": partial(_tables, example='{"shop_order": ["shop_audit"]}'),
     "FUNCTIONS": _functions,
     "REPLICAS": _replicas,

@@ -98,7 +98,7 @@ def _sharing(settings: conf.Settings) -> Iterator[conf.Problem]:
         message = f"{name}: this process's user is no member of group {settings.group}."
         hint = "Add the user to the group, or leave GROUP out."
         yield conf.Problem("W003", message, hint, is_error=False)
-    if settings.mode & 0o060 != 0o060:
+    if settings.mode != 0o660:
         message = f"{name} is of no use: MODE {settings.mode:#o} doesn't let the group write."
         yield conf.Problem(
             "W003", message, "Set MODE to 0o660, or leave GROUP out.", is_error=False

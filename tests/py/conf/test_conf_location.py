@@ -73,7 +73,7 @@ def test_folder_that_cannot_be_written_to_is_an_error(tmp_path: Path) -> None:
     assert "uid" in problem.hint
 
 
-@pytest.mark.parametrize("kind", ["nfs4", "cifs", "9p", "fuse.sshfs"])
+@pytest.mark.parametrize("kind", ["nfs4", "cifs", "9p", "fuse.sshfs", "fuse"])
 def test_network_file_system_is_an_error(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -42,7 +42,7 @@ GOOD = [
     ("CELLS", 1024, 1024),
     ("SLOTS", 64, 64),
     ("MODE", 0o660, 0o660),
-    ("MODE", 0o640, 0o640),
+    ("MODE", 0o600, 0o600),
     ("GROUP", 0, 0),
     ("GROUP", "root", 0),
     ("GROUP", None, -1),
@@ -112,6 +112,7 @@ BAD = [
     ("MODE", 0o666, "E009"),
     ("MODE", 0o604, "E009"),
     ("MODE", 0o060, "E009"),
+    ("MODE", 0o640, "E009"),
     ("MODE", 0o700, "E009"),
     ("MODE", 0o4600, "E009"),
     ("MODE", -1, "E009"),
@@ -251,12 +252,41 @@ def test_small_segment_with_few_cells_is_accepted() -> None:
 
 
 def test_entry_cap_is_clipped_to_what_the_segment_can_hold() -> None:
-    settings = settings_of({"SIZE": "6M"})
-    clipped = conf.max_entry_size(settings, 6 * MIB)
-    assert (
-        clipped == conf.largest_entry(6 * MIB, settings.cells, settings.slots) < settings.max_entry
-    )
+    settings = settings_of({"SIZE": "4M"})
+    clipped = conf.max_entry_size(settings, 4 * MIB)
+    assert clipped == conf.largest_entry(4 * MIB, settings.cells, settings.slots)
+    assert clipped < settings.max_entry
     assert conf.max_entry_size(settings, 64 * MIB) == settings.max_entry
+
+
+@pytest.mark.cached
+@pytest.mark.parametrize("size", ["3M", "4M", "8M", "32M", "100M"])
+@pytest.mark.parametrize(("cells", "slots"), [(65536, 1024), (64, 8), (1000, 77)])
+def test_engine_accepts_the_largest_entry_and_little_more(
+    size: str, cells: int, slots: int
+) -> None:
+    from django_cache_manager import _engine
+
+    size_bytes = int(size[:-1]) * MIB
+    entry = conf.largest_entry(size_bytes, cells, slots)
+    setting = {"SIZE": size, "CELLS": cells, "SLOTS": slots, "MAX_ENTRY": entry}
+    assert problems_of(setting) == []
+    sizes = {"size": size_bytes, "cells": cells, "slots": slots}
+    segment = _engine.Segment.private_memory(**sizes, max_entry=entry)
+    assert segment.max_entry == entry
+    with pytest.raises(_engine.SegmentError) as caught:
+        _engine.Segment.private_memory(**sizes, max_entry=entry * 8 // 7 + 64 * 1024)
+    assert caught.value.status == "argument"
+
+
+@pytest.mark.cached
+@pytest.mark.parametrize(("cells", "slots"), [(65536, 1024), (64, 8), (2**24, 65535)])
+def test_engine_accepts_the_least_size(cells: int, slots: int) -> None:
+    from django_cache_manager import _engine
+
+    size = conf.least_size(cells, slots, conf.LEAST_MAX_ENTRY)
+    entry = conf.LEAST_MAX_ENTRY
+    assert _engine.Segment.private_memory(size=size, cells=cells, slots=slots, max_entry=entry)
 
 
 def test_model_that_does_not_exist_is_an_error_but_caching_goes_on() -> None:
@@ -319,6 +349,13 @@ def test_table_names_are_folded_as_the_scanner_does(name: str, folded: str) -> N
 def test_two_spellings_of_one_view_are_joined() -> None:
     settings = settings_of({"VIEWS": {"Sales": ["a", "b"], "public.sales": ["B", "c"]}})
     assert settings.views == {"sales": ("a", "b", "c")}
+
+
+def test_view_over_a_view_reads_its_tables_too() -> None:
+    views = {"top": ["middle", "a"], "middle": ["bottom", "b"], "bottom": ["c", "top"]}
+    settings = settings_of({"VIEWS": views})
+    assert set(settings.views["top"]) == {"middle", "bottom", "top", "a", "b", "c"}
+    assert len(settings.views["top"]) == 6
 
 
 def test_backend_is_the_alias_of_the_old_package() -> None:
