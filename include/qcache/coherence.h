@@ -16,6 +16,7 @@
 #define QC_CELL_DATABASE 0u   /* the database's own cell: whatever may touch everything */
 #define QC_SLOT_CELLS 60u     /* cells a slot can list; a longer list becomes the database's cell */
 #define QC_SESSION_MAX 704u   /* bytes of a slot's session text */
+#define QC_SESSION_BIRTH "birth" /* of the slot that marks a segment born for a client-server database (PROTOCOL 2.6) */
 #define QC_NO_LIMIT UINT64_MAX
 
 /* The cell of a table: the last part of its name, already case folded. Never QC_CELL_DATABASE. */
@@ -38,7 +39,7 @@ struct qc_write {
 
 /* W1: lists the cells in a slot and raises their writers. `session` (may be empty) says who can prove the write over:
  * server session, user, start; empty means that the write is over when the process is. Holds the lock file shared until
- * qc_write_end or qc_write_abandon. Duplicate cells are folded. Waits at most one second for the mutex.
+ * qc_write_end or qc_write_abandon (see there). Duplicate cells are folded. Waits at most one second for the mutex.
  * QC_ERR_FULL / QC_ERR_RETIRED / QC_ERR_BUSY / QC_ERR_SYSTEM: nothing is marked and *the segment has been retired*
  * (but for QC_ERR_ARGUMENT), so that the write may run. */
 int qc_write_begin(struct qc_segment *segment, const uint32_t *cells, size_t count, const void *session,
@@ -48,8 +49,9 @@ int qc_write_begin(struct qc_segment *segment, const uint32_t *cells, size_t cou
  * QC_ERR_ARGUMENT: no such write. A failure to get the mutex retires the segment. */
 int qc_write_end(struct qc_segment *segment, struct qc_write write, uint64_t *stamp, struct qc_error *error) QC_MUST_USE;
 
-/* An unknown outcome: the cells stay marked. With a session text the slot is let go, for whoever proves the session
- * gone; without one it stays with the process until it dies, or until qc_write_end. */
+/* An unknown outcome: the cells stay marked. With a session text the slot and the lock file are let go, for whoever
+ * proves the session gone; without one both stay with the process until it dies, or until qc_write_end or
+ * qc_slot_settle: no new segment may take the place of one that has such a write. Done twice it does nothing. */
 int qc_write_abandon(struct qc_segment *segment, struct qc_write write, struct qc_error *error) QC_MUST_USE;
 
 enum qc_slot_state { QC_SLOT_FREE = 0, QC_SLOT_WRITING = 1, QC_SLOT_UNKNOWN = 2 };

@@ -22,6 +22,10 @@
 #define qc_store_relaxed(at, value) __atomic_store_n((at), (value), __ATOMIC_RELAXED)
 #define qc_add_relaxed(at, value) ((void)__atomic_fetch_add((at), (value), __ATOMIC_RELAXED))
 
+/* Stores `value` if `*at` is `*expected`; tells whether it was. */
+#define qc_exchange_if(at, expected, value)                                                                            \
+    __atomic_compare_exchange_n((at), (expected), (value), 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED)
+
 /* Seen by everyone before anything that follows in this thread. */
 #define qc_store_ordered(at, value) __atomic_store_n((at), (value), __ATOMIC_SEQ_CST)
 

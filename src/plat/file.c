@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -73,7 +75,7 @@ static int check_owner(const char *path, const struct stat *status, const struct
 
     if (!S_ISREG(status->st_mode))
         return qc_error_set(error, QC_ERR_FOREIGN, 0, "%s is not a regular file", path);
-    if (status->st_uid == geteuid())
+    if (access->any_owner || status->st_uid == geteuid())
         return QC_OK;
     if (access->group >= 0 && (int64_t)status->st_gid == access->group && (status->st_mode & group_bits) == group_bits)
         return QC_OK;
@@ -249,6 +251,24 @@ int qc_file_remove(const char *path, struct qc_error *error)
     if (unlink(path) && errno != ENOENT)
         return qc_error_set(error, QC_ERR_SYSTEM, errno, "%s can't be removed", path);
     return QC_OK;
+}
+
+void qc_file_discard(const char *path)
+{
+    (void)unlink(path);
+}
+
+char *qc_file_absolute(const char *path)
+{
+    char *folder, *whole = NULL;
+
+    if (path[0] == '/')
+        return strdup(path);
+    folder = getcwd(NULL, 0);
+    if (folder && asprintf(&whole, "%s/%s", folder, path) < 0)
+        whole = NULL;
+    free(folder);
+    return whole;
 }
 
 int qc_file_rename(const char *from, const char *to, struct qc_error *error)

@@ -13,8 +13,9 @@
 
 /* Who may share a file. */
 struct qc_file_access {
-    uint32_t mode; /* permission bits of files we make */
-    int64_t group; /* their group, which makes another owner's file acceptable; -1: the process's own, and none */
+    uint32_t mode;  /* permission bits of files we make */
+    int64_t group;  /* their group, which makes another owner's file acceptable; -1: the process's own, and none */
+    bool any_owner; /* whoever made it, as far as the permissions allow: to look at it */
 };
 
 /* What tells one file from another, and how much of it is there. */
@@ -46,7 +47,13 @@ bool qc_file_is_at(const char *path, const struct qc_file_facts *facts);
 /* Reads up to `size` bytes from the start; `*got` may be less. 0 or QC_ERR_SYSTEM, errno set. */
 int qc_file_read(int fd, void *out, size_t size, size_t *got) QC_MUST_USE;
 
+/* Whether it was there or not. The second is for what may as well stay. */
 int qc_file_remove(const char *path, struct qc_error *error) QC_MUST_USE;
+void qc_file_discard(const char *path);
+
+/* `path` from the root on, as malloc'ed text: it must mean the same after chdir(). NULL and errno on failure. */
+char *qc_file_absolute(const char *path);
+
 int qc_file_rename(const char *from, const char *to, struct qc_error *error) QC_MUST_USE;
 void qc_file_close(int fd);
 
