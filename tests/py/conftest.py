@@ -82,6 +82,8 @@ def fits(item: pytest.Item, config: pytest.Config) -> bool:
     kind = config.getoption("--db")
     families = {
         "sqlite": ("sqlite", "sqlite-delete", "memory"),
+        "sqlite-wal": ("sqlite",),
+        "sqlite-file": ("sqlite", "sqlite-delete"),
         "postgresql": ("postgresql", "psycopg2"),
     }
     marker = item.get_closest_marker("databases")
@@ -112,7 +114,7 @@ def schema(request: pytest.FixtureRequest) -> None:
 
 
 @pytest.fixture
-def database(schema: None, request: pytest.FixtureRequest) -> Iterator[None]:
+def database(alarm: None, schema: None) -> Iterator[None]:
     """Empty tables in both databases, in autocommit; all connections closed at the end."""
     from django.db import connections
 

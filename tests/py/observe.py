@@ -8,7 +8,7 @@ from django.db import connections, models
 from django.db.models.query import QuerySet
 from django.test.utils import CaptureQueriesContext
 
-from settings import ALIASES, PLAIN
+from settings import PLAIN
 
 Read = Callable[[], Any]
 
@@ -26,7 +26,7 @@ def count_sql() -> Iterator[SqlLog]:
     log = SqlLog()
     with contextlib.ExitStack() as stack:
         captures = [
-            stack.enter_context(CaptureQueriesContext(connections[alias])) for alias in ALIASES
+            stack.enter_context(CaptureQueriesContext(connections[alias])) for alias in connections
         ]
         yield log
     log.extend(query["sql"] for capture in captures for query in capture.captured_queries)

@@ -8,7 +8,7 @@ from testapp.reads import SURVEY, survey
 from testapp.writes import POSTGRESQL_WRITES, SQLITE_WRITES, WRITES, write
 from worker import OtherProcess
 
-pytestmark = pytest.mark.usefixtures("library", "alarm")
+pytestmark = pytest.mark.usefixtures("library")
 
 
 def truth() -> object:
