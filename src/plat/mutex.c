@@ -90,6 +90,8 @@ int qc_mutex_try(struct qc_mutex *mutex)
     case EBUSY:
         return QC_ERR_BUSY;
     default:
+        /* Given up. glibc leaves a mutex locked that it has called so: unlike any of ours it stays so for everyone. */
+        memset(mutex->bytes, 0, sizeof mutex->bytes);
         return QC_ERR_CORRUPT;
     }
 }
