@@ -200,7 +200,7 @@ def _segment_size(value: object) -> int | None:
 
 
 def _count(value: object, least: int, most: int) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+    if not isinstance(value, int) or not least <= value <= most:
         raise _BadValue(
             f"is not a whole number from {least} to {most}",
             "Leave it out unless `manage.py cachemanager stats` tells you to change it.",

@@ -93,7 +93,8 @@ BAD = [
     ("SIZE", 32.0 * MIB, "E003"),
     ("SIZE", True, "E003"),
     ("SIZE", 2**70, "E003"),
-    ("SIZE", "9" * 400, "E003"),
+    ("SIZE", "9" * 5000, "E003"),
+    ("SIZE", "32\N{KELVIN SIGN}", "E003"),
     ("SIZE", "1M", "E008"),
     ("MAX_ENTRY", 1, "E003"),
     ("MAX_ENTRY", None, "E003"),
@@ -409,6 +410,12 @@ def test_good_setting_is_not_warned_of(caplog: pytest.LogCaptureFixture) -> None
     with caplog.at_level(logging.WARNING, "django_cache_manager"):
         settings_of({"SIZE": "16M", "MODELS": ["nosuchapp.*"]})
     assert caplog.records == []
+
+
+@pytest.mark.parametrize("mode", [0o666, 0o602, 0o661])
+def test_mode_for_everybody_is_called_that(mode: int) -> None:
+    (problem,) = problems_of({"MODE": mode})
+    assert "every user of the machine" in problem.message
 
 
 def test_long_value_is_cut_in_the_message() -> None:
