@@ -35,7 +35,7 @@ class Segment:
     max_entry: int
     size: int
     storable: bool
-    """False when the file's store has another version: writes are marked, nothing is hit or filled."""
+    """False when the file has another store version: writes are marked, nothing is hit."""
 
     @staticmethod
     def open(
@@ -62,7 +62,7 @@ class Segment:
         """The cells of case-folded table names; with `database`, the database's own cell too."""
     def valid(self, cells: bytes, time: int, limit: int = ...) -> bool: ...
     def begin_write(self, cells: bytes, session: bytes = b"") -> int:
-        """W1. Returns a ticket. On SegmentError nothing is marked and the segment has been retired."""
+        """W1. Returns a ticket. On SegmentError nothing is marked and the segment is retired."""
     def end_write(self, ticket: int) -> int:
         """W3. Returns the stamp."""
     def abandon_write(self, ticket: int) -> None: ...
@@ -160,7 +160,7 @@ def encode_key(parts: Sequence[Any]) -> bytes:
     Unencodable."""
 
 def encode_rows(rows: Sequence[Sequence[Any]], max_bytes: int) -> bytes | None:
-    """Rows (tuples or lists, all of one length) as bytes; None past max_bytes. Raises Unencodable."""
+    """Rows (tuples or lists of one length) as bytes; None past max_bytes. Raises Unencodable."""
 
 def decode_rows(encoded: bytes) -> list[tuple[Any, ...]]:
     """Raises ValueError for bytes encode_rows would not have written."""

@@ -224,7 +224,7 @@ class ConnectionState:
     def fetching(self, wrapper: CursorWrapper, name: str, fetch: Callable[..., Any]) -> Any:
         """A fetch or close of a cursor whose SELECT may be unfinished (SQLite); others pass
         (PROTOCOL 3.1)."""
-        if wrapper not in self.unfinished:
+        if not self.unfinished or wrapper not in self.unfinished:
             return fetch
 
         def tracked(*args: Any, **kwargs: Any) -> Any:
@@ -321,10 +321,12 @@ class ConnectionState:
                 "a statement changed what its queries mean; it is uncached until it closes"
             )
         before = self.vendor.in_transaction(driver)
-        if not before:
-            self._prepare_catalog(session, driver)
-        tables = self._written(scan)
-        time = self._clock()
+        segment = self._segment()
+        if segment is not None and not before:
+            segment.read_catalog(driver)
+            recovery.attend(segment, session.facts, driver)
+        tables = self._written(scan, segment)
+        time = 0 if segment is None else segment.engine.clock()
         bracket = None
         if before or (tables != frozenset() and self.vendor.will_begin(driver)):
             self._soil(tables)  # before the statement is sent (PROTOCOL 2.2)
@@ -348,13 +350,12 @@ class ConnectionState:
             retire_lost(self.vendor.name, driver)
         return self._answer(wrapper, result)
 
-    def _written(self, scan: _engine.Scan) -> frozenset[str] | None:
+    def _written(self, scan: _engine.Scan, segment: OpenSegment | None) -> frozenset[str] | None:
         """The closure of what a statement may write; None: anything."""
         if scan.flags & _ANY_TABLE or not scan.flags & ~_READ_ONLY:
             return EVERYTHING
         if not scan.writes:
             return EVERYTHING if scan.flags & _engine.WRITE else frozenset()
-        segment = self._segment()
         catalog = segment.current_catalog() if segment is not None else None
         if catalog is None:
             return EVERYTHING
@@ -508,16 +509,6 @@ class ConnectionState:
             return registry.open(self.session.facts)
         except _engine.SegmentError:
             return None
-
-    def _clock(self) -> int:
-        segment = self._segment()
-        return 0 if segment is None else segment.engine.clock()
-
-    def _prepare_catalog(self, session: DriverSession, driver: Any) -> None:
-        segment = self._segment()
-        if segment is not None:
-            segment.read_catalog(driver)
-            recovery.attend(segment, session.facts, driver)
 
     def _mark(self, session: DriverSession, tables: frozenset[str] | None) -> Bracket:
         """W1, in every segment that the write may concern."""

@@ -25,16 +25,16 @@ from django.db.models.sql.constants import GET_ITERATOR_CHUNK_SIZE, MULTI
 from django.utils.functional import cached_property
 
 from . import reads
+from .cache_manager import CacheManager, is_caching
 from .connection_state import state_of
 from .results import Hit, rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_FETCHES: Final = frozenset({"fetchone", "fetchmany", "fetchall"})
+_FETCHES: Final = frozenset({"fetchone", "fetchmany", "fetchall", "close"})
 _PASSIVE: Final = frozenset(
     {
-        "close",
         "mogrify",
         "setinputsizes",
         "setoutputsize",
@@ -117,144 +117,163 @@ def install() -> None:
         _patch(BaseDatabaseWrapper, "set_autocommit", _set_autocommit)
         _patch(SQLCompiler, "execute_sql", _execute_sql)
         _patch(SQLCompiler, "results_iter", _results_iter)
-        _patch_base_manager()
+        _patch(Options, "base_manager", _base_manager)
 
 
 def installed() -> bool:
     return bool(_originals)
 
 
-def _patch(owner: type, name: str, replacement: Callable[..., Any]) -> None:
-    """`replacement` is called with the original function before the original's own arguments."""
+def _patch(owner: type, name: str, make: Callable[[Any], Any]) -> None:
+    """Puts what `make` makes of the original in its place."""
     original = vars(owner)[name]
     _originals[owner, name] = original
-
-    @functools.wraps(original)
-    def patched(*args: Any, **kwargs: Any) -> Any:
-        return replacement(original, *args, **kwargs)
-
+    patched = make(original)
+    if isinstance(patched, cached_property):
+        patched.__set_name__(owner, name)
+    else:
+        functools.update_wrapper(patched, original)
     setattr(owner, name, patched)
 
 
-# --- writes ---------------------------------------------------------------------------------------
+# --- writes -------------------------------------------------------------------------------------
 
 
-def _execute(original: Any, self: CursorWrapper, sql: Any, params: Any, *ignored: Any) -> Any:
-    """CursorWrapper._execute and _executemany: the innermost call that knows the SQL (PROTOCOL
-    2.7)."""
-    state = state_of(self.db)
-    if state is None:
-        return original(self, sql, params, *ignored)
-    return state.statement(self, sql, lambda: original(self, sql, params, *ignored))
+def _execute(original: Any) -> Any:
+    """CursorWrapper._execute and _executemany: the innermost calls with SQL (PROTOCOL 2.7)."""
+
+    def execute(self: CursorWrapper, sql: Any, params: Any, *ignored: Any) -> Any:
+        state = state_of(self.db)
+        if state is None:
+            return original(self, sql, params, *ignored)
+        return state.statement(self, sql, lambda: original(self, sql, params, *ignored))
+
+    return execute
 
 
-def _callproc(original: Any, self: CursorWrapper, *args: Any, **kwargs: Any) -> Any:
-    state = state_of(self.db)
-    if state is None:
-        return original(self, *args, **kwargs)
-    return state.other_call(self, lambda: original(self, *args, **kwargs))
+def _callproc(original: Any) -> Any:
+    def callproc(self: CursorWrapper, *args: Any, **kwargs: Any) -> Any:
+        state = state_of(self.db)
+        if state is None:
+            return original(self, *args, **kwargs)
+        return state.other_call(self, lambda: original(self, *args, **kwargs))
+
+    return callproc
 
 
-def _getattr(original: Any, self: CursorWrapper, attr: str) -> Any:
-    """CursorWrapper.__getattr__: the way to the driver's cursor for all that Django has no method
+def _getattr(original: Any) -> Any:
+    """CursorWrapper.__getattr__: the way to all of the driver's cursor that Django has no method
     for."""
-    value = original(self, attr)
-    if not callable(value) or "db" not in self.__dict__:
-        return value
-    state = state_of(self.db)
-    if state is None:
-        return value
-    if attr in _FETCHES or attr == "close":
-        return state.fetching(self, attr, value)
-    if attr in _PASSIVE:
-        return value
-    if attr in _OPEN_ENDED:
-        return state.open_ended(self, attr, value)
-    return functools.partial(_call_other, state, self, value)
+
+    def getattr_(self: CursorWrapper, attr: str) -> Any:
+        value = original(self, attr)
+        state = state_of(self.db) if callable(value) and "db" in self.__dict__ else None
+        if state is None:
+            return value
+        if attr in _FETCHES:
+            return state.fetching(self, attr, value)
+        if attr in _PASSIVE:
+            return value
+        if attr in _OPEN_ENDED:
+            return state.open_ended(self, attr, value)
+
+        def other(*args: Any, **kwargs: Any) -> Any:
+            return state.other_call(self, lambda: value(*args, **kwargs))
+
+        return other
+
+    return getattr_
 
 
-def _call_other(state: Any, wrapper: CursorWrapper, value: Any, *args: Any, **kwargs: Any) -> Any:
-    return state.other_call(wrapper, lambda: value(*args, **kwargs))
+# --- the connection -----------------------------------------------------------------------------
 
 
-# --- the connection -------------------------------------------------------------------------------
-
-
-def _connect(original: Any, self: BaseDatabaseWrapper) -> Any:
-    result = original(self)
-    state = state_of(self)
-    if state is not None:
-        state.meet(self)
-    return result
-
-
-def _commit(original: Any, self: BaseDatabaseWrapper) -> Any:
-    state = state_of(self)
-    return original(self) if state is None else state.commit(self, lambda: original(self))
-
-
-def _rollback(original: Any, self: BaseDatabaseWrapper) -> Any:
-    state = state_of(self)
-    return original(self) if state is None else state.rollback(self, lambda: original(self))
-
-
-def _close(original: Any, self: BaseDatabaseWrapper) -> Any:
-    try:
-        return original(self)
-    finally:
+def _connect(original: Any) -> Any:
+    def connect(self: BaseDatabaseWrapper) -> Any:
+        result = original(self)
         state = state_of(self)
         if state is not None:
-            state.closed(self)
+            state.meet(self)
+        return result
+
+    return connect
 
 
-def _set_autocommit(original: Any, self: BaseDatabaseWrapper, *args: Any, **kwargs: Any) -> Any:
-    state = state_of(self)
-    if state is None:
-        return original(self, *args, **kwargs)
-    return state.set_autocommit(self, lambda: original(self, *args, **kwargs))
+def _commit(original: Any) -> Any:
+    def commit(self: BaseDatabaseWrapper) -> Any:
+        state = state_of(self)
+        return original(self) if state is None else state.commit(self, lambda: original(self))
+
+    return commit
 
 
-# --- reads ----------------------------------------------------------------------------------------
+def _rollback(original: Any) -> Any:
+    def rollback(self: BaseDatabaseWrapper) -> Any:
+        state = state_of(self)
+        return original(self) if state is None else state.rollback(self, lambda: original(self))
+
+    return rollback
 
 
-def _execute_sql(
-    original: Any,
-    self: SQLCompiler,
-    result_type: str = MULTI,
-    chunked_fetch: bool = False,
-    chunk_size: int = GET_ITERATOR_CHUNK_SIZE,
-) -> Any:
-    return reads.execute_sql(original, self, result_type, chunked_fetch, chunk_size)
+def _close(original: Any) -> Any:
+    def close(self: BaseDatabaseWrapper) -> Any:
+        try:
+            return original(self)
+        finally:
+            state = state_of(self)
+            if state is not None:
+                state.closed(self)
+
+    return close
 
 
-def _results_iter(
-    original: Any,
-    self: SQLCompiler,
-    results: Any = None,
-    tuple_expected: bool = False,
-    chunked_fetch: bool = False,
-    chunk_size: int = GET_ITERATOR_CHUNK_SIZE,
-) -> Any:
-    if results is None:
-        results = self.execute_sql(MULTI, chunked_fetch=chunked_fetch, chunk_size=chunk_size)
-    if type(results) is Hit:
-        return rows_of(self, results, tuple_expected)
-    return original(self, results, tuple_expected, chunked_fetch, chunk_size)
+def _set_autocommit(original: Any) -> Any:
+    def set_autocommit(self: BaseDatabaseWrapper, *args: Any, **kwargs: Any) -> Any:
+        state = state_of(self)
+        if state is None:
+            return original(self, *args, **kwargs)
+        return state.set_autocommit(self, lambda: original(self, *args, **kwargs))
+
+    return set_autocommit
 
 
-def _patch_base_manager() -> None:
-    from .cache_manager import CacheManager, is_caching
+# --- reads --------------------------------------------------------------------------------------
 
-    original = vars(Options)["base_manager"]
-    _originals[Options, "base_manager"] = original
 
+def _execute_sql(original: Any) -> Any:
+    def execute_sql(
+        self: SQLCompiler,
+        result_type: str = MULTI,
+        chunked_fetch: bool = False,
+        chunk_size: int = GET_ITERATOR_CHUNK_SIZE,
+    ) -> Any:
+        return reads.execute_sql(original, self, result_type, chunked_fetch, chunk_size)
+
+    return execute_sql
+
+
+def _results_iter(original: Any) -> Any:
+    def results_iter(
+        self: SQLCompiler,
+        results: Any = None,
+        tuple_expected: bool = False,
+        chunked_fetch: bool = False,
+        chunk_size: int = GET_ITERATOR_CHUNK_SIZE,
+    ) -> Any:
+        if results is None:
+            results = self.execute_sql(MULTI, chunked_fetch=chunked_fetch, chunk_size=chunk_size)
+        if type(results) is Hit:
+            return rows_of(self, results, tuple_expected)
+        return original(self, results, tuple_expected, chunked_fetch, chunk_size)
+
+    return results_iter
+
+
+def _base_manager(original: Any) -> Any:
     def base_manager(self: Any) -> Any:
         manager: Any = original.func(self)
-        if (
-            type(manager) is not Manager
-            or not manager.auto_created
-            or not is_caching(self.default_manager)
-        ):
+        plain = type(manager) is Manager and manager.auto_created
+        if not plain or not is_caching(self.default_manager):
             return manager
         caching: Manager[Any] = CacheManager()
         caching.name = manager.name
@@ -262,7 +281,4 @@ def _patch_base_manager() -> None:
         caching.auto_created = True
         return caching
 
-    base_manager.__doc__ = original.func.__doc__
-    patched = cached_property(base_manager)
-    patched.__set_name__(Options, "base_manager")
-    Options.base_manager = patched
+    return cached_property(base_manager)

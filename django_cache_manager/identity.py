@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .conf import FILE_PREFIX
@@ -42,9 +42,10 @@ class Facts:
     path: str = ""
     """The database's file, for an identity that can be looked at without a connection."""
 
-    @property
-    def identity(self) -> bytes:
-        return self.family + b"\0" + self.generation
+    identity: bytes = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "identity", self.family + b"\0" + self.generation)
 
     def file_stem(self) -> str:
         """The segment's file name without ending: siblings of one family share its first half."""
