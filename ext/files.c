@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "plat/host.h"
+
 static PyObject *identity_of(const struct statx *about)
 {
     unsigned long long birth = 0;
@@ -32,11 +34,11 @@ PyObject *engine_file_identity(PyObject *module, PyObject *path)
 
 PyObject *engine_process_namespace(PyObject *module, PyObject *unused)
 {
-    struct stat about;
+    uint64_t inode;
+    struct qc_error error;
 
-    (void)module;
     (void)unused;
-    if (stat("/proc/self/ns/pid", &about) < 0)
-        return PyErr_SetFromErrnoWithFilename(PyExc_OSError, "/proc/self/ns/pid");
-    return PyLong_FromUnsignedLongLong(about.st_ino);
+    if (qc_host_pid_namespace(&inode, &error) != QC_OK)
+        return engine_error_raise(engine_state_of(module), &error);
+    return PyLong_FromUnsignedLongLong(inode);
 }

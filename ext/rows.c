@@ -68,7 +68,7 @@ static int write_row(struct engine_writer *writer, PyObject *row, Py_ssize_t col
     for (Py_ssize_t i = 0; status == QC_OK && i < columns; i++) {
         PyObject *value;
 
-        if (i >= PySequence_Fast_GET_SIZE(row)) {
+        if (PySequence_Fast_GET_SIZE(row) != columns) {
             PyErr_SetString(PyExc_RuntimeError, "a row changed while it was encoded");
             return ENGINE_RAISED;
         }
@@ -144,6 +144,8 @@ static PyObject *read_rows(struct engine_reader *reader)
     PyObject *rows, *row;
     int status = qc_decode_rows(&reader->decoder, &count, &columns);
 
+    if (status == QC_OK && count == 0 && columns != 0)
+        status = QC_ERR_CORRUPT; /* no rows have one spelling */
     if (status != QC_OK)
         return engine_codec_raise(reader->state, status);
     rows = PyList_New((Py_ssize_t)count);

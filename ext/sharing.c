@@ -103,13 +103,16 @@ static int add_own(const struct engine_state *state, PyObject *value, size_t *su
     return 0;
 }
 
+/* One to three digits, rounded as the allocator does. */
+#define INT_SIZE 32
+
 /* 0: a large one, which is asked for its size. */
 static size_t int_size(PyObject *value)
 {
     int overflow;
 
     (void)PyLong_AsLongLongAndOverflow(value, &overflow);
-    return overflow == 0 ? sizeof(PyLongObject) + sizeof(digit) : 0;
+    return overflow == 0 ? INT_SIZE : 0;
 }
 
 /* The types whose size is known without asking: most values of most rows. */
@@ -124,7 +127,7 @@ static size_t plain_size(PyObject *value)
     if (value == Py_None || type == &PyFloat_Type || type == &PyBool_Type)
         return (size_t)Py_MAX(type->tp_basicsize, (Py_ssize_t)sizeof(PyObject));
     if (type == &PyBytes_Type)
-        return sizeof(PyBytesObject) + (size_t)PyBytes_GET_SIZE(value);
+        return offsetof(PyBytesObject, ob_sval) + (size_t)PyBytes_GET_SIZE(value) + 1;
     return 0;
 }
 

@@ -1,0 +1,1 @@
+"""The extension by itself: no Django, no database."""
