@@ -203,7 +203,7 @@ def _count(value: object, least: int, most: int) -> int:
     if not isinstance(value, int) or not least <= value <= most:
         raise _BadValue(
             f"is not a whole number from {least} to {most}",
-            "Leave it out unless `manage.py cachemanager stats` tells you to change it.",
+            "Leave it out: the default suits nearly everybody.",
         )
     return value
 
