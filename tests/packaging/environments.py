@@ -19,6 +19,8 @@ def run(*command: str | Path, cwd: Path = ROOT) -> str:
         for name, value in os.environ.items()
         if not name.startswith(("PYTHON", "DJANGO_"))
     }
+    # meson and ninja are those of the environment that runs the tests.
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
     done = subprocess.run(
         [str(part) for part in command],
         cwd=cwd,
