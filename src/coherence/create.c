@@ -5,6 +5,7 @@
 
 #include "coherence/mapping.h"
 #include "coherence/recovery.h"
+#include "plat/failpoint.h"
 #include "plat/time.h"
 
 #define NEW_SUFFIX ".new"
@@ -60,6 +61,7 @@ static int create(const char *path, const struct qc_file_access *access, const s
         status = fill(fd, new_path, layout, options, previous, error);
         qc_file_close(fd);
         qc_time_wait_us(QC_NEWCOMER_WAIT_US);
+        QC_FAILPOINT("in-create");
         if (!status)
             status = qc_file_rename(new_path, path, error);
         if (status)

@@ -58,6 +58,7 @@ static int rebuild_locked(struct qc_segment *segment, struct qc_error *error)
         /* Final values only: a cell that is zero on the way is valid to a reader just then. */
         if (rebuilt != word)
             qc_store_release(&segment->cells[i], rebuilt);
+        QC_FAILPOINT("mid-rebuild");
     }
     free(writers);
     return QC_OK;

@@ -102,6 +102,7 @@ int qc_slot_mark_locked(struct qc_segment *segment, uint32_t slot, const struct 
 
         /* W1: from this store on no entry is valid; release, because the list above must be there when it is seen. */
         qc_store_release(cell, qc_load_relaxed(cell) + qc_word(1, 0));
+        QC_FAILPOINT("mid-mark");
     }
     out->slot = slot;
     out->generation = segment->slots[slot].generation;

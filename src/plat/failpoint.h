@@ -2,7 +2,8 @@
  *
  * Then the environment variable QC_FAILPOINT, read at the first one passed, says what happens: "name=kill" (SIGKILL to
  * oneself), "name=stop" (SIGSTOP), "name=N:kill" for the Nth pass (1 is the first); several separated by commas.
- * The names: before-mark, after-list, after-mark, between-clock-and-stamp, mid-settle, in-mutex, in-shard, in-fill.
+ * The names: before-mark, after-list, mid-mark, after-mark, between-clock-and-stamp, mid-settle, in-mutex, mid-rebuild,
+ * in-create, in-shard, in-fill.
  */
 #ifndef QC_PLAT_FAILPOINT_H
 #define QC_PLAT_FAILPOINT_H

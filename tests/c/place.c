@@ -123,3 +123,54 @@ struct qc_constants read_constants(struct place *place)
     file_read(place->path, 0, &constants, sizeof constants);
     return constants;
 }
+
+bool valid(const struct qc_segment *segment, uint32_t cell, uint64_t time)
+{
+    return qc_cells_valid(segment, &cell, 1, time, QC_NO_LIMIT);
+}
+
+struct qc_write must_begin(struct qc_segment *segment, const uint32_t *cells, size_t count, const char *session)
+{
+    struct qc_write write;
+    struct qc_error error;
+
+    if (qc_write_begin(segment, cells, count, session, strlen(session), &write, &error))
+        fail_msg("%s", error.message);
+    return write;
+}
+
+struct qc_write must_mark(struct qc_segment *segment, uint32_t cell)
+{
+    return must_begin(segment, &cell, 1, "");
+}
+
+uint64_t must_end(struct qc_segment *segment, struct qc_write write)
+{
+    struct qc_error error;
+    uint64_t stamp = 0;
+
+    if (qc_write_end(segment, write, &stamp, &error))
+        fail_msg("%s", error.message);
+    return stamp;
+}
+
+uint64_t writers_of(struct qc_segment *segment, uint32_t cell)
+{
+    struct qc_cell_info info;
+
+    (void)qc_cell_last(segment, cell, &info);
+    return info.word >> 48;
+}
+
+size_t slots_in_use(struct qc_segment *segment, struct qc_slot_info *slots)
+{
+    size_t found;
+
+    assert_int_equal(qc_slots(segment, slots, PLACE_SLOTS, &found, NULL), QC_OK);
+    return found;
+}
+
+void must_be_sound(struct qc_segment *segment)
+{
+    assert_int_equal(qc_segment_verify(segment, NULL, NULL), 0);
+}

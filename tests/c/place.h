@@ -41,4 +41,21 @@ struct qc_constants read_constants(struct place *place);
 /* W1 and W3 of cell 3. */
 void write_once(struct qc_segment *segment);
 
+/* W1 of some cells, or of one without a session; W3, giving the stamp. They succeed. */
+struct qc_write must_begin(struct qc_segment *segment, const uint32_t *cells, size_t count, const char *session);
+struct qc_write must_mark(struct qc_segment *segment, uint32_t cell);
+uint64_t must_end(struct qc_segment *segment, struct qc_write write);
+
+/* Whether an entry of this cell and time would be a hit. */
+bool valid(const struct qc_segment *segment, uint32_t cell, uint64_t time);
+
+/* Writers in flight by the cell's word. */
+uint64_t writers_of(struct qc_segment *segment, uint32_t cell);
+
+/* qc_slots with room for all: how many there are. */
+size_t slots_in_use(struct qc_segment *segment, struct qc_slot_info *slots);
+
+/* Verification finds nothing. */
+void must_be_sound(struct qc_segment *segment);
+
 #endif
