@@ -80,6 +80,8 @@ class ConnectionState:
         """Cursors whose SELECT may have rows left; SQLite only (PROTOCOL 3.1)."""
         self.pending: list[Bracket] = []
         """Writes of unknown outcome, until the same session answers again (PROTOCOL 2.5)."""
+        self._committed: list[frozenset[str] | None] = []
+        """What was committed and is told when Django has left the transaction."""
 
     # --- who --------------------------------------------------------------------------------------
 
@@ -163,7 +165,7 @@ class ConnectionState:
         driver = self.driver
         if driver is None:
             return _engine.NO_LIMIT
-        if self.errored or self.vendor.broken(driver):
+        if self.errored or self.vendor.broken(driver) or self.vendor.pipelined(driver):
             return None
         if not self.vendor.in_transaction(driver):
             return _engine.NO_LIMIT
@@ -179,7 +181,7 @@ class ConnectionState:
         driver = connection.connection
         if driver is None:
             return segment.engine.clock()  # it will be opened for this statement
-        if self.unfinished or self.session is None:
+        if self.unfinished or self.session is None or self.vendor.pipelined(driver):
             return None
         if not self.vendor.in_transaction(driver):
             return segment.engine.clock()
@@ -271,6 +273,8 @@ class ConnectionState:
         finally:
             self.sequence += 1
         self._close_bracket(bracket, EVERYTHING, before, 0, 0, None)
+        if not before:
+            self._announce_committed()
 
     def _read(self, wrapper: CursorWrapper, scan: _engine.Scan, call: Callable[[], Any]) -> Any:
         driver = self.driver
@@ -332,6 +336,9 @@ class ConnectionState:
             self._soil(tables)  # before the statement is sent (PROTOCOL 2.2)
             if self._may_commit(flags, before):
                 bracket = self._mark(session, EVERYTHING)
+            elif self.vendor.pipelined(driver):
+                # Nobody knows yet whether a transaction is open: both, then (PROTOCOL 2.4).
+                bracket = self._mark(session, tables)
         elif tables != frozenset():
             bracket = self._mark(session, tables)
         try:
@@ -343,6 +350,8 @@ class ConnectionState:
             self._after_error(error)
             raise
         self._close_bracket(bracket, tables, before, time, flags, None)
+        if not before:
+            self._announce_committed()
         if flags & _engine.ATTACH and self.vendor.drains:
             session.attached = self.vendor.attached(driver)  # type: ignore[attr-defined]
             session.off = "a database was attached; it is uncached until it closes"
@@ -382,6 +391,7 @@ class ConnectionState:
         outcome is known."""
         driver = self.driver
         known = error is None or self.vendor.outcome_known(driver, error)
+        known = known and not self.vendor.pipelined(driver)
         if not known:
             if bracket is not None:
                 self._keep_unknown(bracket)
@@ -395,7 +405,9 @@ class ConnectionState:
             # BEGIN IMMEDIATE and a write take the snapshot at once (PROTOCOL 4.1).
             self.answered = error is None and bool(flags & (_engine.IMMEDIATE | _engine.WRITE))
         if bracket is not None:
-            self._settle(bracket, tables)
+            bracket.settle()
+            if not after:
+                self._committed.append(tables)
         if before and not after:
             self._transaction_ended()
         if flags & _engine.ROLLBACK_TO:
@@ -436,6 +448,8 @@ class ConnectionState:
             self._after_error(error)
             raise
         self._close_bracket(bracket, tables, True, 0, 0, None)
+        if connection.autocommit or not connection.settings_dict["AUTOCOMMIT"]:
+            self._announce_committed()
         return result
 
     def rollback(self, connection: BaseDatabaseWrapper, call: Callable[[], Any]) -> Any:
@@ -453,9 +467,14 @@ class ConnectionState:
         where it can."""
         known = self.driver is not None and self.driver is connection.connection
         if known and (self.dirty is None or self.dirty):
-            return self.commit(connection, call)
-        self.sequence += 1
-        return call()
+            result = self.commit(connection, call)
+        else:
+            self.sequence += 1
+            result = call()
+        if connection.autocommit:
+            # Not before: a receiver's query would open another transaction.
+            self._announce_committed()
+        return result
 
     def closed(self, connection: BaseDatabaseWrapper) -> None:
         """After close(): what was not committed is rolled back."""
@@ -526,9 +545,10 @@ class ConnectionState:
             raise
         return bracket
 
-    def _settle(self, bracket: Bracket, tables: frozenset[str] | None) -> None:
-        bracket.settle()
-        announce(self.alias, tables)
+    def _announce_committed(self) -> None:
+        committed, self._committed = self._committed, []
+        for tables in committed:
+            announce(self.alias, tables)
 
     def _keep_unknown(self, bracket: Bracket) -> None:
         """PROTOCOL 2.4: the cells stay marked until the same session answers again, or is proved
@@ -537,9 +557,14 @@ class ConnectionState:
         self.pending.append(bracket)
 
     def _answered_again(self) -> None:
-        for bracket in self.pending:
-            bracket.settle()
-        self.pending.clear()
+        if self.pending and self.vendor.pipelined(self.driver):
+            return  # answers come at the next sync (PROTOCOL 2.4)
+        if self.pending:
+            for bracket in self.pending:
+                bracket.settle()
+            self.pending.clear()
+            if not self.vendor.in_transaction(self.driver):
+                self._transaction_ended()
 
 
 class _UnknownScan:

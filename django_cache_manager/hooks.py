@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import logging
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
@@ -76,6 +77,7 @@ _EXPECTED: Final[dict[tuple[type, str], tuple[str, ...]]] = {
 
 _originals: dict[tuple[type, str], Any] = {}
 _lock = threading.Lock()
+logger = logging.getLogger("django_cache_manager")
 
 
 def mismatches() -> list[str]:
@@ -104,7 +106,10 @@ def install() -> None:
     Does nothing where Django isn't as expected: then nothing is cached.
     """
     with _lock:
-        if _originals or mismatches():
+        if _originals:
+            return
+        if found := mismatches():
+            logger.error("nothing is cached, for this Django isn't supported: %s", "; ".join(found))
             return
         _patch(CursorWrapper, "_execute", _execute)
         _patch(CursorWrapper, "_executemany", _execute)

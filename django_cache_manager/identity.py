@@ -90,6 +90,9 @@ class Vendor(Protocol):
     def broken(self, driver: Any) -> bool:
         """Whether the next statement is bound to fail."""
 
+    def pipelined(self, driver: Any) -> bool:
+        """Whether statements are sent without waiting for their answers."""
+
     def outcome_known(self, driver: Any, error: BaseException) -> bool:
         """PROTOCOL 2.4."""
 

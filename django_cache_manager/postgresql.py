@@ -143,6 +143,14 @@ class PostgreSQL:
     def broken(self, driver: Any) -> bool:
         return int(driver.info.transaction_status) in (self._IN_ERROR, self._UNKNOWN)
 
+    def pipelined(self, driver: Any) -> bool:
+        pgconn = getattr(driver, "pgconn", None)  # psycopg2 has no pipelines
+        return (
+            pgconn is not None
+            and hasattr(pgconn, "pipeline_status")
+            and bool(pgconn.pipeline_status)
+        )
+
     def closed(self, driver: Any) -> bool:
         return bool(driver.closed) or int(driver.info.transaction_status) == self._UNKNOWN
 

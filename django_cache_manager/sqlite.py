@@ -120,6 +120,9 @@ class SQLite:
     def broken(self, driver: Any) -> bool:
         return False
 
+    def pipelined(self, driver: Any) -> bool:
+        return False
+
     def closed(self, driver: Any) -> bool:
         try:
             driver.total_changes  # noqa: B018 - raises on a closed connection
