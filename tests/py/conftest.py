@@ -9,7 +9,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -160,6 +160,26 @@ def other_process(
         other_process_of_run.kill()
     else:
         other_process_of_run.call(worker.reset)
+
+
+@pytest.fixture
+def settings_of_cache(database: None) -> Iterator[Callable[..., None]]:
+    """Changes keys of DJANGO_CACHE_MANAGER, or a whole setting, for a test."""
+    from django.conf import settings
+    from django.test import override_settings
+
+    overrides: list[override_settings] = []
+
+    def change(**keys: object) -> None:
+        whole = {key: keys.pop(key) for key in ("CACHES",) if key in keys}
+        merged = {**settings.DJANGO_CACHE_MANAGER, **keys}
+        override = override_settings(DJANGO_CACHE_MANAGER=merged, **whole)
+        override.enable()
+        overrides.append(override)
+
+    yield change
+    for override in reversed(overrides):
+        override.disable()
 
 
 @pytest.fixture(scope="session")

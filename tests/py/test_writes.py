@@ -79,7 +79,8 @@ def test_write_is_seen_by_its_own_process(name: str) -> None:
 def test_entry_filled_here_is_hit_in_the_other_process(other_process: OtherProcess) -> None:
     before = portable(survey())
     assert other_process.call(survey) == before
-    assert not other_process.sql
+    # ContentType has no CacheManager: its own cache of this process was empty.
+    assert not [sql for sql in other_process.sql if "django_content_type" not in sql]
 
 
 @pytest.mark.cached

@@ -124,7 +124,6 @@ PLAIN_READS: dict[str, Reader_] = {
     "iterator": lambda of: list(of(A).order_by("pk").iterator()),
     "iterator by chunks": lambda of: list(of(A).order_by("pk").iterator(chunk_size=2)),
     "iterator of values": lambda of: list(of(B).values_list("title").iterator()),
-    "iterator with prefetch": lambda of: list(of(B).prefetch_related("tags").iterator(chunk_size=3)),
     "distinct": lambda of: list(of(B).order_by().values_list("author__rank").distinct().order_by("author__rank")),
     "reverse": lambda of: list(of(B).reverse()),
     "empty": lambda of: list(of(A).filter(rank=99)),
@@ -247,7 +246,6 @@ EXPRESSION_READS: dict[str, Reader_] = {
     "in union": lambda of: list(
         of(A).filter(pk__in=Book.objects.order_by().values("author").union(Passport.objects.values("owner"))).order_by("pk")
     ),
-    "extra where": lambda of: list(of(A).extra(where=["rank > %s"], params=[3]).order_by("pk")),
 }
 
 RELATION_READS: dict[str, Reader_] = {
