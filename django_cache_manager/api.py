@@ -60,6 +60,8 @@ class Explanation:
     sql: str
     dependencies: tuple[str, ...]
     """Tables whose writes make the result fall, sorted."""
+    clashes: tuple[str, ...]
+    """Other tables that share a cell with one of them: their writes make it fall too."""
 
     stamp: int | None
     """The clock the stored rows were read at."""
@@ -70,6 +72,8 @@ class Explanation:
     def __str__(self) -> str:
         state = "cached" if self.cached else f"not cached: {self.reason}"
         lines = [state, f"reads: {', '.join(self.dependencies) or '-'}"]
+        if self.clashes:
+            lines.append(f"shares cells with: {', '.join(self.clashes)}")
         if self.key:
             lines.append(f"key: {self.key}")
         if self.cached:
@@ -93,7 +97,7 @@ def explain(queryset: QuerySet[Any] | Manager[Any]) -> Explanation:
         sql, params = compiler.as_sql()
     except EmptyResultSet:
         return Explanation(
-            False, False, "it can match no row, so it reads nothing", "", "", (), None, None
+            False, False, "it can match no row, so it reads nothing", "", "", (), (), None, None
         )
     return Explanation(**explain_read(compiler, sql, params, MULTI))
 

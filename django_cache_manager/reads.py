@@ -334,6 +334,7 @@ def explain_read(
         "key": "",
         "sql": sql,
         "dependencies": (),
+        "clashes": (),
         "stamp": None,
         "size": None,
     }
@@ -353,7 +354,9 @@ def explain_read(
         driver = read.connection.connection
         if not state.vendor.in_transaction(driver):
             segment.read_catalog(driver)
-        found["dependencies"] = tuple(sorted(read.tables(state, segment)))
+        tables = read.tables(state, segment)
+        found["dependencies"] = tuple(sorted(tables))
+        found["clashes"] = segment.clashes(tables)
         key = read.key(facts)
     except (Uncacheable, _engine.Unencodable, _engine.SegmentError) as error:
         return {**found, "reason": refusal or str(error)}

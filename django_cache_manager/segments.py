@@ -80,6 +80,20 @@ class OpenSegment:
             return self.catalog
         return None
 
+    def clashes(self, tables: frozenset[str]) -> tuple[str, ...]:
+        """Other tables of the database whose cells are among those of `tables`."""
+        catalog = self.current_catalog()
+        if catalog is None:
+            return ()
+        own = set(memoryview(self.engine.cells(tables)).cast("I"))
+        return tuple(
+            sorted(
+                other
+                for other in catalog.tables - tables
+                if not own.isdisjoint(memoryview(self.engine.cells((other,))).cast("I"))
+            )
+        )
+
     def read_catalog(self, driver: Any) -> Catalog | None:
         """Reads it if it isn't known.
 
