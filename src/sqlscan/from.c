@@ -58,10 +58,21 @@ static void sample(struct qc_scan *scan)
         qc_scan_group(scan);
 }
 
+/* A query and not a table, which PostgreSQL lets one call values. */
+static bool at_query(const struct qc_scan *scan)
+{
+    static const enum qc_word queries[] = {QC_WORD_SELECT, QC_WORD_WITH, QC_WORD_TABLE, QC_WORD_NONE};
+    if (qc_scan_at_any(scan, queries) || (is_postgresql(scan) && qc_scan_at_write(scan)))
+        return true;
+    struct qc_lexer ahead = scan->lexer;
+    struct qc_token next;
+    qc_lexer_next(&ahead, &next);
+    return qc_scan_at(scan, QC_WORD_VALUES) && (next.kind == QC_TOKEN_LEFT || next.word == QC_WORD_ROW);
+}
+
 /* "(": a subquery, or tables joined in parentheses. */
 static void parenthesised(struct qc_scan *scan, const struct qc_level *level)
 {
-    static const enum qc_word queries[] = {QC_WORD_SELECT, QC_WORD_WITH, QC_WORD_VALUES, QC_WORD_TABLE, QC_WORD_NONE};
     if (scan->depth >= QC_SCAN_DEPTH) {
         qc_scan_unknown(scan);
         qc_scan_skip_group(scan);
@@ -70,7 +81,7 @@ static void parenthesised(struct qc_scan *scan, const struct qc_level *level)
     const unsigned names = scan->cte_count;
     scan->depth++;
     qc_scan_advance(scan);
-    if (qc_scan_at_any(scan, queries) || (is_postgresql(scan) && qc_scan_at_write(scan))) {
+    if (at_query(scan)) {
         (void)qc_scan_query(scan);
     } else {
         struct qc_level inner = {.from = true, .targets = level->targets};
@@ -116,6 +127,10 @@ static void named(struct qc_scan *scan, struct qc_level *level)
         qc_scan_group(scan);
         return;
     }
+    if (is_postgresql(scan) && !path.qualified && qc_word_has(path.name.word, QC_TRAIT_VALUE, QC_SQL_POSTGRESQL)) {
+        qc_scan_add_function(scan, &path.name); /* FROM current_date */
+        return;
+    }
     add_table(scan, level, &path);
     if (scan->token.kind == QC_TOKEN_STAR && is_postgresql(scan))
         qc_scan_advance(scan);
@@ -134,7 +149,7 @@ void qc_scan_from_item(struct qc_scan *scan, struct qc_level *level)
         parenthesised(scan, level);
     else
         named(scan, level);
-    if (qc_scan_accept(scan, QC_WORD_WITH)) /* ORDINALITY, or a lock hint nobody has */
+    if (is_postgresql(scan) && qc_scan_accept(scan, QC_WORD_WITH)) /* ORDINALITY */
         qc_scan_advance(scan);
     alias(scan);
     sample(scan);

@@ -30,8 +30,8 @@ enum {
 static const struct entry words_a[] = {
     WORD("abort", ABORT), WORD("against", AGAINST), WORD("all", ALL), WORD("alter", ALTER),
     WORD("analyse", ANALYSE), WORD("analyze", ANALYZE), WORD("and", AND), WORD("any", ANY),
-    WORD("array", ARRAY), WORD("as", AS), WORD("asc", ASC), WORD("atomic", ATOMIC), WORD("attach", ATTACH),
-    WORD("authorization", AUTHORIZATION),
+    WORD("array", ARRAY), WORD("as", AS), WORD("asc", ASC), WORD("asymmetric", ASYMMETRIC),
+    WORD("atomic", ATOMIC), WORD("attach", ATTACH), WORD("authorization", AUTHORIZATION),
 };
 static const struct entry words_b[] = {
     WORD("begin", BEGIN), WORD("between", BETWEEN), WORD("bigint", BIGINT), WORD("bit", BIT),
@@ -91,10 +91,10 @@ static const struct entry words_k[] = {
     WORD("key", KEY), WORD("kill", KILL),
 };
 static const struct entry words_l[] = {
-    WORD("lateral", LATERAL), WORD("left", LEFT), WORD("level", LEVEL), WORD("like", LIKE),
-    WORD("limit", LIMIT), WORD("listen", LISTEN), WORD("load", LOAD), WORD("local", LOCAL),
-    WORD("localtime", LOCALTIME), WORD("localtimestamp", LOCALTIMESTAMP), WORD("lock", LOCK),
-    WORD("low_priority", LOW_PRIORITY),
+    WORD("lateral", LATERAL), WORD("leading", LEADING), WORD("left", LEFT), WORD("level", LEVEL),
+    WORD("like", LIKE), WORD("limit", LIMIT), WORD("listen", LISTEN), WORD("load", LOAD),
+    WORD("local", LOCAL), WORD("localtime", LOCALTIME), WORD("localtimestamp", LOCALTIMESTAMP),
+    WORD("lock", LOCK), WORD("low_priority", LOW_PRIORITY),
 };
 static const struct entry words_m[] = {
     WORD("match", MATCH), WORD("materialized", MATERIALIZED), WORD("merge", MERGE), WORD("mode", MODE),
@@ -111,9 +111,10 @@ static const struct entry words_o[] = {
     WORD("overlaps", OVERLAPS), WORD("overriding", OVERRIDING),
 };
 static const struct entry words_p[] = {
-    WORD("partition", PARTITION), WORD("persist", PERSIST), WORD("persist_only", PERSIST_ONLY),
-    WORD("plan", PLAN), WORD("pragma", PRAGMA), WORD("precision", PRECISION), WORD("prepare", PREPARE),
-    WORD("prepared", PREPARED), WORD("procedure", PROCEDURE), WORD("program", PROGRAM),
+    WORD("partition", PARTITION), WORD("passing", PASSING), WORD("persist", PERSIST),
+    WORD("persist_only", PERSIST_ONLY), WORD("placing", PLACING), WORD("plan", PLAN), WORD("pragma", PRAGMA),
+    WORD("precision", PRECISION), WORD("prepare", PREPARE), WORD("prepared", PREPARED),
+    WORD("procedure", PROCEDURE), WORD("program", PROGRAM),
 };
 static const struct entry words_q[] = {
     WORD("query", QUERY), WORD("quick", QUICK),
@@ -133,13 +134,14 @@ static const struct entry words_s[] = {
     WORD("session_user", SESSION_USER), WORD("set", SET), WORD("setof", SETOF), WORD("sets", SETS),
     WORD("share", SHARE), WORD("show", SHOW), WORD("similar", SIMILAR), WORD("smallint", SMALLINT),
     WORD("snapshot", SNAPSHOT), WORD("some", SOME), WORD("start", START),
-    WORD("straight_join", STRAIGHT_JOIN), WORD("system_time", SYSTEM_TIME), WORD("system_user", SYSTEM_USER),
+    WORD("straight_join", STRAIGHT_JOIN), WORD("symmetric", SYMMETRIC), WORD("system_time", SYSTEM_TIME),
+    WORD("system_user", SYSTEM_USER),
 };
 static const struct entry words_t[] = {
     WORD("table", TABLE), WORD("tables", TABLES), WORD("tablesample", TABLESAMPLE), WORD("temp", TEMP),
     WORD("temporary", TEMPORARY), WORD("then", THEN), WORD("time", TIME), WORD("timestamp", TIMESTAMP),
-    WORD("to", TO), WORD("transaction", TRANSACTION), WORD("trigger", TRIGGER), WORD("true", TRUE),
-    WORD("truncate", TRUNCATE),
+    WORD("to", TO), WORD("trailing", TRAILING), WORD("transaction", TRANSACTION), WORD("trigger", TRIGGER),
+    WORD("true", TRUE), WORD("truncate", TRUNCATE),
 };
 static const struct entry words_u[] = {
     WORD("uncommitted", UNCOMMITTED), WORD("uninstall", UNINSTALL), WORD("union", UNION),
@@ -159,13 +161,16 @@ static const struct entry words_w[] = {
 static const struct entry words_x[] = {
     WORD("xa", XA), WORD("xor", XOR),
 };
+static const struct entry words_z[] = {
+    WORD("zone", ZONE),
+};
 static const struct { const struct entry *entries; size_t count; } letters[26] = {
     LETTER(words_a), LETTER(words_b), LETTER(words_c), LETTER(words_d), LETTER(words_e),
     LETTER(words_f), LETTER(words_g), LETTER(words_h), LETTER(words_i), LETTER(words_j),
     LETTER(words_k), LETTER(words_l), LETTER(words_m), LETTER(words_n), LETTER(words_o),
     LETTER(words_p), LETTER(words_q), LETTER(words_r), LETTER(words_s), LETTER(words_t),
     LETTER(words_u), LETTER(words_v), LETTER(words_w), LETTER(words_x), {NULL, 0},
-    {NULL, 0},
+    LETTER(words_z),
 };
 static const uint16_t traits[QC_WORDS] = {
     [QC_WORD_ALL] = CALL_ANY, [QC_WORD_ANALYSE] = CALL_P, [QC_WORD_ANALYZE] = CALL_P,
@@ -182,23 +187,24 @@ static const uint16_t traits[QC_WORDS] = {
     [QC_WORD_DISTINCT] = CALL_ANY, [QC_WORD_DO] = CALL_P | ALIAS_P, [QC_WORD_ELSE] = CALL_ANY,
     [QC_WORD_END] = CALL_P, [QC_WORD_EXCEPT] = CALL_ANY | ALIAS_ANY, [QC_WORD_EXISTS] = CALL_ANY,
     [QC_WORD_FALSE] = CALL_P, [QC_WORD_FETCH] = CALL_P | CALL_M | ALIAS_P | ALIAS_M, [QC_WORD_FLOAT] = CALL_P,
-    [QC_WORD_FOR] = CALL_P | CALL_M | ALIAS_P | ALIAS_M, [QC_WORD_FORCE] = ALIAS_M, [QC_WORD_FROM] = CALL_ANY,
-    [QC_WORD_FULL] = ALIAS_S | ALIAS_P, [QC_WORD_GROUP] = CALL_ANY | ALIAS_ANY,
-    [QC_WORD_GROUPING] = CALL_P | CALL_M, [QC_WORD_HAVING] = CALL_ANY | ALIAS_ANY, [QC_WORD_IGNORE] = ALIAS_M,
-    [QC_WORD_IN] = CALL_ANY, [QC_WORD_INDEX] = CALL_S | CALL_M, [QC_WORD_INDEXED] = ALIAS_S,
-    [QC_WORD_INNER] = ALIAS_ANY, [QC_WORD_INT] = CALL_P, [QC_WORD_INTEGER] = CALL_P,
-    [QC_WORD_INTERSECT] = CALL_ANY | ALIAS_ANY, [QC_WORD_INTERVAL] = CALL_P,
-    [QC_WORD_INTO] = CALL_ANY | ALIAS_ANY, [QC_WORD_IS] = CALL_S | CALL_M, [QC_WORD_JOIN] = ALIAS_ANY,
-    [QC_WORD_KEY] = CALL_M, [QC_WORD_LATERAL] = CALL_P | CALL_M, [QC_WORD_LEFT] = ALIAS_ANY,
-    [QC_WORD_LIMIT] = CALL_ANY | ALIAS_ANY, [QC_WORD_LOCALTIME] = VALUE_P | VALUE_M,
-    [QC_WORD_LOCALTIMESTAMP] = VALUE_P | VALUE_M, [QC_WORD_LOCK] = ALIAS_M, [QC_WORD_MATCH] = CALL_M,
-    [QC_WORD_NATIONAL] = CALL_P, [QC_WORD_NATURAL] = ALIAS_ANY, [QC_WORD_NCHAR] = CALL_P,
-    [QC_WORD_NOT] = CALL_ANY | ALIAS_S | ALIAS_P, [QC_WORD_NULL] = CALL_ANY, [QC_WORD_NUMERIC] = CALL_P,
-    [QC_WORD_OFFSET] = CALL_P | ALIAS_P, [QC_WORD_ON] = CALL_ANY | ALIAS_ANY, [QC_WORD_ONLY] = CALL_P,
-    [QC_WORD_OR] = CALL_ANY, [QC_WORD_ORDER] = CALL_ANY | ALIAS_ANY, [QC_WORD_OUTER] = ALIAS_ANY,
-    [QC_WORD_PARTITION] = ALIAS_M, [QC_WORD_PRECISION] = CALL_P, [QC_WORD_PROCEDURE] = ALIAS_M,
-    [QC_WORD_RAISE] = CALL_S, [QC_WORD_REAL] = CALL_P, [QC_WORD_RETURNING] = CALL_ANY | ALIAS_ANY,
-    [QC_WORD_RIGHT] = ALIAS_ANY, [QC_WORD_ROW] = CALL_P | CALL_M, [QC_WORD_SELECT] = CALL_ANY | ALIAS_ANY,
+    [QC_WORD_FOR] = CALL_P | CALL_M | ALIAS_P | ALIAS_M, [QC_WORD_FORCE] = ALIAS_M,
+    [QC_WORD_FROM] = CALL_ANY | ALIAS_ANY, [QC_WORD_FULL] = ALIAS_S | ALIAS_P,
+    [QC_WORD_GROUP] = CALL_ANY | ALIAS_ANY, [QC_WORD_GROUPING] = CALL_P | CALL_M,
+    [QC_WORD_HAVING] = CALL_ANY | ALIAS_ANY, [QC_WORD_IGNORE] = ALIAS_M, [QC_WORD_IN] = CALL_ANY,
+    [QC_WORD_INDEX] = CALL_S | CALL_M, [QC_WORD_INDEXED] = ALIAS_S, [QC_WORD_INNER] = ALIAS_ANY,
+    [QC_WORD_INT] = CALL_P, [QC_WORD_INTEGER] = CALL_P, [QC_WORD_INTERSECT] = CALL_ANY | ALIAS_ANY,
+    [QC_WORD_INTERVAL] = CALL_P, [QC_WORD_INTO] = CALL_ANY | ALIAS_ANY, [QC_WORD_IS] = CALL_S | CALL_M,
+    [QC_WORD_JOIN] = ALIAS_ANY, [QC_WORD_KEY] = CALL_M, [QC_WORD_LATERAL] = CALL_P | CALL_M,
+    [QC_WORD_LEFT] = ALIAS_ANY, [QC_WORD_LIMIT] = CALL_ANY | ALIAS_ANY,
+    [QC_WORD_LOCALTIME] = VALUE_P | VALUE_M, [QC_WORD_LOCALTIMESTAMP] = VALUE_P | VALUE_M,
+    [QC_WORD_LOCK] = ALIAS_M, [QC_WORD_MATCH] = CALL_M, [QC_WORD_NATIONAL] = CALL_P,
+    [QC_WORD_NATURAL] = ALIAS_ANY, [QC_WORD_NCHAR] = CALL_P, [QC_WORD_NOT] = CALL_ANY | ALIAS_S | ALIAS_P,
+    [QC_WORD_NULL] = CALL_ANY, [QC_WORD_NUMERIC] = CALL_P, [QC_WORD_OFFSET] = CALL_P | ALIAS_P,
+    [QC_WORD_ON] = CALL_ANY | ALIAS_ANY, [QC_WORD_ONLY] = CALL_P, [QC_WORD_OR] = CALL_ANY,
+    [QC_WORD_ORDER] = CALL_ANY | ALIAS_ANY, [QC_WORD_OUTER] = ALIAS_ANY, [QC_WORD_PARTITION] = ALIAS_M,
+    [QC_WORD_PRECISION] = CALL_P, [QC_WORD_PROCEDURE] = ALIAS_M, [QC_WORD_RAISE] = CALL_S,
+    [QC_WORD_REAL] = CALL_P, [QC_WORD_RETURNING] = CALL_ANY | ALIAS_ANY, [QC_WORD_RIGHT] = ALIAS_ANY,
+    [QC_WORD_ROW] = CALL_P | CALL_M, [QC_WORD_SELECT] = CALL_ANY | ALIAS_ANY,
     [QC_WORD_SESSION_USER] = VALUE_P, [QC_WORD_SET] = CALL_S | CALL_M | ALIAS_ANY, [QC_WORD_SETOF] = CALL_P,
     [QC_WORD_SMALLINT] = CALL_P, [QC_WORD_SOME] = CALL_P, [QC_WORD_STRAIGHT_JOIN] = CALL_M | ALIAS_M,
     [QC_WORD_SYSTEM_USER] = VALUE_P, [QC_WORD_TABLE] = CALL_ANY, [QC_WORD_TABLESAMPLE] = ALIAS_P,
@@ -208,7 +214,7 @@ static const uint16_t traits[QC_WORDS] = {
     [QC_WORD_UTC_DATE] = VALUE_M, [QC_WORD_UTC_TIME] = VALUE_M, [QC_WORD_UTC_TIMESTAMP] = VALUE_M,
     [QC_WORD_VALUES] = CALL_ANY | ALIAS_S | ALIAS_M, [QC_WORD_VARCHAR] = CALL_P, [QC_WORD_VARIADIC] = CALL_P,
     [QC_WORD_WHEN] = CALL_ANY | ALIAS_ANY, [QC_WORD_WHERE] = CALL_ANY | ALIAS_ANY,
-    [QC_WORD_WINDOW] = CALL_P | CALL_M | ALIAS_P | ALIAS_M, [QC_WORD_WITH] = CALL_ANY | ALIAS_ANY,
+    [QC_WORD_WINDOW] = CALL_P | CALL_M | ALIAS_P | ALIAS_M, [QC_WORD_WITH] = CALL_ANY | ALIAS_P | ALIAS_M,
     [QC_WORD_XOR] = CALL_M,
 };
 /* clang-format on */

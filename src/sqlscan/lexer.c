@@ -237,14 +237,13 @@ static void dollar(struct qc_lexer *lexer, struct qc_token *token)
 
 /* ---- Names, numbers, placeholders ---- */
 
-/* E'..', B'..', X'..', N'..', U&'..', U&"..": a letter that belongs to the quote after it. */
+/* E'..', B'..', X'..', N'..', U&'..', U&"..": a letter that belongs to the quote after it, where it does. */
 static bool prefixed(struct qc_lexer *lexer, struct qc_token *token)
 {
     const char letter = (char)(*lexer->at | 0x20);
     if (peek(lexer, 1) == '\'') {
-        if (letter != 'e' && letter != 'b' && letter != 'x' && letter != 'n')
-            return false;
-        if (letter == 'e' && lexer->dialect != QC_SQL_POSTGRESQL)
+        static const char letters[][5] = {[QC_SQL_SQLITE] = "x", [QC_SQL_POSTGRESQL] = "ebxn", [QC_SQL_MYSQL] = "bxn"};
+        if (strchr(letters[lexer->dialect], letter) == NULL)
             return false;
         lexer->at++;
         if (letter == 'e')
@@ -309,8 +308,9 @@ static void percent(struct qc_lexer *lexer, struct qc_token *token)
     token->kind = QC_TOKEN_OPERATOR;
     if (after != NULL) {
         token->kind = QC_TOKEN_PARAM;
-        if (after < lexer->end && is_name_part(*after))
-            lexer->bad = true; /* %suffix: a placeholder, or modulo a name when there are no parameters */
+        /* %suffix: a placeholder, or modulo a name when there are no parameters; prefix%s: a number completes the name */
+        if ((after < lexer->end && is_name_part(*after)) || (lexer->at > lexer->start && is_name_part(lexer->at[-1])))
+            lexer->bad = true;
         lexer->at = after;
         return;
     }
@@ -319,13 +319,22 @@ static void percent(struct qc_lexer *lexer, struct qc_token *token)
     lexer->at += peek(lexer, 1) == '%' ? 2 : 1;
 }
 
-/* ?, ?1, :name, @name, $name of SQLite, where a "(" or "::" would belong to the name; ? of MySQL. */
+/* ?, ?1 */
+static void numbered(struct qc_lexer *lexer, struct qc_token *token)
+{
+    token->kind = QC_TOKEN_PARAM;
+    lexer->at++;
+    while (lexer->at < lexer->end && class_of(*lexer->at) == DIGIT)
+        lexer->at++;
+}
+
+/* :name, @name, $name of SQLite, where a "(" or "::" would belong to the name. */
 static void variable(struct qc_lexer *lexer, struct qc_token *token)
 {
     token->kind = QC_TOKEN_PARAM;
     const char *from = lexer->at + 1;
     lexer->at = skip_name(from, lexer->end);
-    if (*token->start != '?' && (lexer->at == from || peek(lexer, 0) == '(' || peek(lexer, 0) == ':'))
+    if (lexer->at == from || peek(lexer, 0) == '(' || peek(lexer, 0) == ':')
         lexer->bad = true;
 }
 
@@ -401,8 +410,12 @@ static bool special_sign(struct qc_lexer *lexer, struct qc_token *token)
         quoted(lexer, token, QC_TOKEN_QUOTED, ']', BACKSLASH_PLAIN);
         return true;
     case '?':
+        if (dialect == QC_SQL_POSTGRESQL)
+            return false;
+        numbered(lexer, token);
+        return true;
     case ':':
-        if (dialect == QC_SQL_POSTGRESQL || (dialect == QC_SQL_MYSQL && *lexer->at == ':'))
+        if (dialect != QC_SQL_SQLITE)
             return false;
         variable(lexer, token);
         return true;

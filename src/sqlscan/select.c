@@ -7,10 +7,12 @@ static bool dialect_is(const struct qc_scan *scan, enum qc_sql_dialect dialect)
 
 /* ---- Functions ---- */
 
-/* What stands before an operator that is spelt like a function (x LIKE (..), like(x, y)). */
-static bool ends_operand(const struct qc_gone *gone)
+/* Whether an operator that is spelt like a function (x LIKE (..), like(x, y)) may follow the tokens gone by, the last one
+ * first. */
+static bool ends_operand(const struct qc_gone gone[2])
 {
-    switch (gone->kind) {
+    const enum qc_word word = gone->word == QC_WORD_NOT ? gone[1].word : gone->word;
+    switch (gone->word == QC_WORD_NOT ? gone[1].kind : gone->kind) {
     case QC_TOKEN_QUOTED:
     case QC_TOKEN_STRING:
     case QC_TOKEN_NUMBER:
@@ -19,17 +21,17 @@ static bool ends_operand(const struct qc_gone *gone)
     case QC_TOKEN_BRACKET:
         return true;
     case QC_TOKEN_WORD:
-        return gone->word == QC_WORD_NONE || gone->word == QC_WORD_NOT || gone->word == QC_WORD_NULL ||
-               gone->word == QC_WORD_TRUE || gone->word == QC_WORD_FALSE || gone->word == QC_WORD_END;
+        return word == QC_WORD_NONE || word == QC_WORD_NULL || word == QC_WORD_TRUE || word == QC_WORD_FALSE ||
+               word == QC_WORD_END;
     default:
         return false;
     }
 }
 
-/* Whether a word before "(" is syntax there. `before` is what preceded it. Only what can't be a call there may be left
+/* Whether a word before "(" is syntax there. `before` is what preceded it, the last one first. Only what can't be a call there may be left
  * out: a function not listed could be one that writes. */
 static bool is_syntax(const struct qc_scan *scan, const struct qc_level *level, enum qc_word word,
-                      const struct qc_gone *before)
+                      const struct qc_gone before[2])
 {
     switch (word) {
     case QC_WORD_NONE:
@@ -72,7 +74,7 @@ static bool is_syntax(const struct qc_scan *scan, const struct qc_level *level, 
 /* A column, a function's name or a word of the grammar: [a.[b.]]c, a.* */
 static void operand(struct qc_scan *scan, const struct qc_level *level)
 {
-    const struct qc_gone before = scan->gone[0];
+    const struct qc_gone before[2] = {scan->gone[0], scan->gone[1]};
     struct qc_token last = scan->token;
     bool chained = false;
     qc_scan_advance(scan);
@@ -86,7 +88,7 @@ static void operand(struct qc_scan *scan, const struct qc_level *level)
     }
     if (!chained && qc_word_has(last.word, QC_TRAIT_VALUE, scan->lexer.dialect))
         qc_scan_add_function(scan, &last);
-    else if (scan->token.kind == QC_TOKEN_LEFT && (chained || !is_syntax(scan, level, last.word, &before)))
+    else if (scan->token.kind == QC_TOKEN_LEFT && (chained || !is_syntax(scan, level, last.word, before)))
         qc_scan_add_function(scan, &last);
 }
 
@@ -253,8 +255,10 @@ static void into(struct qc_scan *scan, struct qc_level *level)
     for (; qc_scan_at_any(scan, kinds); qc_scan_advance(scan))
         temporary |= qc_scan_at(scan, QC_WORD_TEMP) || qc_scan_at(scan, QC_WORD_TEMPORARY);
     struct qc_path path;
-    if (!qc_scan_path(scan, &path))
+    if (qc_word_has(scan->token.word, QC_TRAIT_NO_ALIAS, QC_SQL_POSTGRESQL) || !qc_scan_path(scan, &path)) {
+        scan->flags |= QC_SQL_DDL | QC_SQL_TEMP; /* the table is called temp */
         return;
+    }
     scan->flags |= temporary || qc_path_is_temporary(scan, &path) ? QC_SQL_TEMP : QC_SQL_DDL;
 }
 
@@ -305,10 +309,12 @@ static void as(struct qc_scan *scan, const struct qc_level *level)
     }
 }
 
-/* The TABLE t of SELECT * FROM t. */
+/* The TABLE t of SELECT * FROM t; before FROM it is a column's label. */
 static void table(struct qc_scan *scan)
 {
     qc_scan_advance(scan);
+    if (qc_scan_at(scan, QC_WORD_FROM))
+        return;
     (void)qc_scan_accept(scan, QC_WORD_ONLY);
     struct qc_path path;
     if (qc_scan_path(scan, &path))

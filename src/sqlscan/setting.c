@@ -81,7 +81,7 @@ static bool set_transaction(struct qc_scan *scan)
 static void set_of_postgresql(struct qc_scan *scan)
 {
     static const enum qc_word scopes[] = {QC_WORD_SESSION, QC_WORD_LOCAL, QC_WORD_NONE};
-    if (qc_scan_accept(scan, QC_WORD_CONSTRAINTS)) {
+    if (qc_scan_accept(scan, QC_WORD_CONSTRAINTS) && qc_scan_is_name(scan) && !qc_scan_at(scan, QC_WORD_TO)) {
         scan->flags |= QC_SQL_HARMLESS;
         qc_scan_skip_statement(scan);
         return;
@@ -90,8 +90,10 @@ static void set_of_postgresql(struct qc_scan *scan)
     if (set_transaction(scan))
         return;
     struct qc_path path;
-    if (!qc_scan_path(scan, &path))
+    if (!qc_scan_path(scan, &path)) {
+        scan->flags |= QC_SQL_SESSION;
         return;
+    }
     const bool assigned = scan->token.kind == QC_TOKEN_EQUALS || qc_scan_at(scan, QC_WORD_TO);
     /* TIME ZONE, ROLE, SESSION AUTHORIZATION and their like have no sign; a dotted name is somebody's own setting. */
     scan->flags |= assigned && !path.qualified ? class_of_postgresql(&path.name) : (uint32_t)QC_SQL_SESSION;
@@ -172,8 +174,10 @@ void qc_scan_reset(struct qc_scan *scan)
         qc_scan_skip_statement(scan);
         return;
     }
-    if (!qc_scan_path(scan, &path))
+    if (!qc_scan_path(scan, &path)) {
+        scan->flags |= QC_SQL_SESSION;
         return;
+    }
     const bool plain = !path.qualified && qc_scan_at_end(scan);
     scan->flags |= plain ? class_of_postgresql(&path.name) : (uint32_t)QC_SQL_SESSION;
     value_of_postgresql(scan);

@@ -7,6 +7,15 @@ static bool is_sqlite(const struct qc_scan *scan)
     return scan->lexer.dialect == QC_SQL_SQLITE;
 }
 
+/* [WORK | TRANSACTION], to which SQLite adds a name without a meaning. */
+static void skip_noise(struct qc_scan *scan)
+{
+    if (!is_sqlite(scan))
+        qc_scan_skip_any(scan, noise);
+    else if (qc_scan_accept(scan, QC_WORD_TRANSACTION) && qc_scan_is_name(scan) && !qc_scan_at(scan, QC_WORD_TO))
+        qc_scan_advance(scan);
+}
+
 /* Modes of BEGIN and START TRANSACTION: words and commas to the end. */
 static void modes(struct qc_scan *scan)
 {
@@ -29,11 +38,8 @@ static void begin(struct qc_scan *scan)
             scan->flags |= QC_SQL_IMMEDIATE;
             qc_scan_advance(scan);
         }
-        if (qc_scan_accept(scan, QC_WORD_TRANSACTION) && qc_scan_is_name(scan))
-            qc_scan_advance(scan);
-        return;
     }
-    qc_scan_skip_any(scan, noise);
+    skip_noise(scan);
     if (scan->lexer.dialect == QC_SQL_POSTGRESQL && qc_scan_at_any(scan, first))
         modes(scan);
 }
@@ -82,7 +88,7 @@ static void commit(struct qc_scan *scan)
     qc_scan_advance(scan);
     if (prepared(scan))
         return;
-    qc_scan_skip_any(scan, noise);
+    skip_noise(scan);
     chain(scan);
 }
 
@@ -101,7 +107,7 @@ static void rollback(struct qc_scan *scan)
         scan->flags |= QC_SQL_ROLLBACK;
         return;
     }
-    qc_scan_skip_any(scan, noise);
+    skip_noise(scan);
     if (!qc_scan_accept(scan, QC_WORD_TO)) {
         scan->flags |= QC_SQL_ROLLBACK;
         chain(scan);
