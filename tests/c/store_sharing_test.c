@@ -14,6 +14,9 @@
 #include <unistd.h>
 
 #include "store_fixture.h"
+#ifdef QC_FAILPOINTS
+#include "support.h"
+#endif
 
 static void test_other_or_damaged_header_is_refused(void **state)
 {
@@ -104,6 +107,48 @@ static void test_shard_whose_owner_died_is_emptied(void **state)
     assert_int_equal(fixture_info(&fixture).damaged, 0);
     fixture_close(&fixture);
 }
+
+#ifdef QC_FAILPOINTS
+/* Puts (or gets) in a child that dies on the way. */
+static void die_at(struct fixture *fixture, const char *failpoint, bool filling)
+{
+    int status;
+    pid_t child = fork();
+
+    assert_true(child >= 0);
+    if (child == 0) {
+        set_failpoint(failpoint);
+        if (filling)
+            (void)!fixture_put(fixture, "key 3", "half of it");
+        else
+            (void)!fixture_get(fixture, "key 3");
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+}
+
+static void test_death_between_header_and_rows_serves_no_half_entry(void **state)
+{
+    struct fixture fixture;
+
+    (void)state;
+    fixture_open_small(&fixture);
+    fixture_put_more(&fixture, 0, 20);
+    die_at(&fixture, "in-fill=kill", true);
+    assert_int_equal(fixture_get(&fixture, "key 3"), QC_MISS);
+    assert_int_equal(fixture_info(&fixture).entries, 0);
+    fixture_put_more(&fixture, 0, 20);
+    die_at(&fixture, "in-shard=kill", true);
+    assert_int_equal(fixture_put(&fixture, "key 3", "whole"), QC_OK);
+    assert_int_equal(fixture_info(&fixture).entries, 1);
+    die_at(&fixture, "in-shard=kill", false);
+    assert_int_equal(fixture_verify(&fixture), 0);
+    assert_int_equal(fixture_put(&fixture, "key 3", "whole"), QC_OK);
+    assert_true(fixture_holds(&fixture, "key 3", "whole"));
+    fixture_close(&fixture);
+}
+#endif
 
 /* Holds a shard's lock in another thread until told. */
 struct holder {
@@ -199,6 +244,9 @@ int main(void)
         cmocka_unit_test(test_other_or_damaged_header_is_refused),
         cmocka_unit_test(test_clash_of_hashes_serves_no_other_key),
         cmocka_unit_test(test_shard_whose_owner_died_is_emptied),
+#ifdef QC_FAILPOINTS
+        cmocka_unit_test(test_death_between_header_and_rows_serves_no_half_entry),
+#endif
         cmocka_unit_test(test_busy_shard_is_a_miss_and_refuses_puts),
         cmocka_unit_test(test_threads_share_a_handle),
     };
