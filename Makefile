@@ -127,7 +127,7 @@ test-python: setup-test
 	@$(PYTHON_BIN) -m pytest -q
 
 test-py: setup-test
-	@$(PYTHON_BIN) -m pytest -q tests/py tests/consistency $(PYTEST_ARGS)
+	@$(PYTHON_BIN) -m pytest -q tests/py $(wildcard tests/consistency/*.py) $(PYTEST_ARGS)
 
 test-wheel: setup-test
 	@$(PYTHON_BIN) -m pytest -q tests/packaging $(PYTEST_ARGS)
