@@ -34,7 +34,7 @@ shell: setup ## A Django shell with the sample models and a little data
 	@$(PYTHON_BIN) sample/manage.py shell
 
 .PHONY: test
-test: setup-test test-c test-asan test-tsan test-valgrind test-fuzz test-bench test-python ## Sets up and runs every test (C, sanitizers, valgrind, fuzzers, Python, wheel, other Pythons)
+test: setup-test test-c test-asan test-tsan test-valgrind test-fuzz test-bench test-databases test-pythons test-python ## Sets up and runs every test (C, sanitizers, valgrind, fuzzers, Python, wheel, other Pythons)
 
 .PHONY: lint
 lint: setup-lint ## Formatting, linters, types and static analysis
@@ -91,7 +91,8 @@ engine: $(VENV)/.sample
 
 MESON_TEST := $(VENV)/bin/meson test --no-rebuild --print-errorlogs --num-processes 2
 
-.PHONY: test-c test-asan test-tsan test-valgrind test-fuzz test-bench test-python test-py test-wheel
+.PHONY: test-c test-asan test-tsan test-valgrind test-fuzz test-bench
+.PHONY: test-databases test-pythons test-python test-py test-wheel
 test-c: setup-test
 	@echo "== C tests"
 	@scripts/build plain
@@ -120,6 +121,18 @@ test-fuzz: setup-test
 test-bench: setup
 	@echo "== benchmark, short form, against its limits"
 	@$(PYTHON_BIN) bench/run.py --short --check
+
+# What depends on the database; the last run below is on SQLite as Django sets it up for a web application.
+DATABASES := sqlite-delete memory postgresql psycopg2
+test-databases: setup-test
+	@for kind in $(DATABASES); do \
+	  echo "== Python tests on $$kind"; \
+	  $(PYTHON_BIN) -m pytest -q tests/py --ignore=tests/py/engine --ignore=tests/py/conf --db=$$kind; \
+	done
+
+test-pythons: setup-test
+	@echo "== Python tests on other Pythons"
+	@scripts/test-pythons
 
 # One pytest run, so that its summary closes `make test`.
 test-python: setup-test
