@@ -419,7 +419,9 @@ class ConnectionState:
         inside the bracket."""
         cursor = wrapper.cursor
         if getattr(cursor, "description", None) is not None:
-            wrapper.cursor = BufferedCursor(cursor, cursor.fetchall())
+            with wrapper.db.wrap_database_errors:
+                rows = cursor.fetchall()
+            wrapper.cursor = BufferedCursor(cursor, rows)
         self.unfinished.discard(wrapper)
 
     @staticmethod

@@ -10,6 +10,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 from django.core.exceptions import EmptyResultSet
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.sql.constants import MULTI, SINGLE
 from django.utils.asyncio import async_unsafe
 
@@ -22,7 +23,6 @@ from .segments import OpenSegment, registry
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from django.db.backends.base.base import BaseDatabaseWrapper
     from django.db.models.sql.compiler import SQLCompiler
 
     from .identity import Facts
@@ -106,6 +106,9 @@ _refuse_event_loop = async_unsafe(_nothing)
 """Raises what a cursor would on an event loop (PROTOCOL 4.5)."""
 
 
+_ensure_connection = BaseDatabaseWrapper.ensure_connection
+
+
 @dataclass(slots=True)
 class _Place:
     """Where a read may be answered from, found before F1."""
@@ -140,10 +143,12 @@ class _Read:
         connection = self.connection
         if "cursor" in connection.__dict__:
             return run()  # a test case forbids queries here
+        _refuse_event_loop()
+        if type(connection).ensure_connection is not _ensure_connection:
+            connection.ensure_connection()  # a test runner that forbids databases has patched it
         place = self._place()
         if place is None:
             return run()
-        _refuse_event_loop()
         connection.validate_thread_sharing()
         connection.validate_no_broken_transaction()
         found = self._find(place)
