@@ -37,23 +37,23 @@ static void trigger_body(struct qc_scan *scan)
             qc_scan_unknown(scan);
             return;
         }
-        if (scan->token.kind == QC_TOKEN_LEFT)
+        if (scan->token->kind == QC_TOKEN_LEFT)
             qc_scan_skip_group(scan);
         else
             qc_scan_advance(scan);
     }
     qc_scan_advance(scan);
     const uint32_t flags = scan->flags;
-    while (scan->token.kind != QC_TOKEN_END && !qc_scan_at(scan, QC_WORD_END)) {
+    while (scan->token->kind != QC_TOKEN_END && !qc_scan_at(scan, QC_WORD_END)) {
         if (qc_scan_at(scan, QC_WORD_SELECT) || qc_scan_at(scan, QC_WORD_WITH) || qc_scan_at_write(scan)) {
             qc_scan_statement(scan);
         } else {
             qc_scan_unknown(scan);
             qc_scan_skip_statement(scan);
         }
-        if (scan->token.kind == QC_TOKEN_SEMICOLON)
+        if (scan->token->kind == QC_TOKEN_SEMICOLON)
             qc_scan_advance(scan);
-        else if (scan->token.kind != QC_TOKEN_END) /* a ")" too many */
+        else if (scan->token->kind != QC_TOKEN_END) /* a ")" too many */
             qc_scan_skip_statement(scan);
     }
     scan->flags = flags | (scan->flags & QC_SQL_UNKNOWN);
@@ -65,14 +65,14 @@ static void trigger_body(struct qc_scan *scan)
 static void function_body(struct qc_scan *scan)
 {
     while (!qc_scan_at_end(scan)) {
-        if (scan->token.kind == QC_TOKEN_LEFT) {
+        if (scan->token->kind == QC_TOKEN_LEFT) {
             qc_scan_skip_group(scan);
         } else if (!qc_scan_accept(scan, QC_WORD_BEGIN)) {
             qc_scan_advance(scan);
         } else if (qc_scan_accept(scan, QC_WORD_ATOMIC)) {
-            while (scan->token.kind != QC_TOKEN_END &&
-                   !(qc_scan_at(scan, QC_WORD_END) &&
-                     (scan->gone[0].kind == QC_TOKEN_SEMICOLON || scan->gone[0].word == QC_WORD_ATOMIC)))
+            while (scan->token->kind != QC_TOKEN_END &&
+                   !(qc_scan_at(scan, QC_WORD_END) && (qc_scan_gone(scan, 0)->kind == QC_TOKEN_SEMICOLON ||
+                                                       qc_scan_gone(scan, 0)->word == QC_WORD_ATOMIC)))
                 qc_scan_advance(scan);
         }
     }
@@ -102,9 +102,9 @@ static struct created created_how(struct qc_scan *scan)
 static void query_after_as(struct qc_scan *scan)
 {
     while (!qc_scan_at_end(scan) && !qc_scan_at(scan, QC_WORD_AS) && !qc_scan_at(scan, QC_WORD_SELECT)) {
-        if (scan->token.kind == QC_TOKEN_LEFT && is_mysql(scan))
+        if (scan->token->kind == QC_TOKEN_LEFT && is_mysql(scan))
             qc_scan_group(scan); /* MySQL: CREATE TABLE t (SELECT ..) */
-        else if (scan->token.kind == QC_TOKEN_LEFT)
+        else if (scan->token->kind == QC_TOKEN_LEFT)
             qc_scan_skip_group(scan);
         else
             qc_scan_advance(scan);
@@ -160,7 +160,7 @@ static void create_routine_of_mysql(struct qc_scan *scan)
 {
     define(scan);
     qc_scan_unknown(scan);
-    while (scan->token.kind != QC_TOKEN_END)
+    while (scan->token->kind != QC_TOKEN_END)
         qc_scan_advance(scan);
 }
 
@@ -174,7 +174,7 @@ void qc_scan_create(struct qc_scan *scan)
         create_routine_of_mysql(scan);
         return;
     }
-    switch (scan->token.word) {
+    switch (scan->token->word) {
     case QC_WORD_TABLE:
     case QC_WORD_VIEW:
         create_relation(scan, how.temporary);

@@ -14,20 +14,20 @@ static bool is_postgresql(const struct qc_scan *scan)
  * word means nothing to the walk, so all but the words that go on with the statement are aliases. */
 static void alias(struct qc_scan *scan)
 {
-    const enum qc_token_kind kind = scan->token.kind;
+    const enum qc_token_kind kind = scan->token->kind;
     if (qc_scan_accept(scan, QC_WORD_AS)) {
-        if (scan->token.kind == QC_TOKEN_WORD || scan->token.kind == QC_TOKEN_QUOTED ||
-            scan->token.kind == QC_TOKEN_STRING)
+        if (scan->token->kind == QC_TOKEN_WORD || scan->token->kind == QC_TOKEN_QUOTED ||
+            scan->token->kind == QC_TOKEN_STRING)
             qc_scan_advance(scan);
-        else if (scan->token.kind != QC_TOKEN_LEFT)
+        else if (scan->token->kind != QC_TOKEN_LEFT)
             qc_scan_unknown(scan);
     } else if (kind == QC_TOKEN_QUOTED || kind == QC_TOKEN_STRING ||
-               (kind == QC_TOKEN_WORD && !qc_word_has(scan->token.word, QC_TRAIT_NO_ALIAS, scan->lexer.dialect))) {
+               (kind == QC_TOKEN_WORD && !qc_word_has(scan->token->word, QC_TRAIT_NO_ALIAS, scan->lexer.dialect))) {
         qc_scan_advance(scan);
     } else {
         return;
     }
-    if (scan->token.kind == QC_TOKEN_LEFT)
+    if (scan->token->kind == QC_TOKEN_LEFT)
         qc_scan_skip_group(scan);
 }
 
@@ -36,9 +36,9 @@ static void index_hints(struct qc_scan *scan)
 {
     static const enum qc_word hints[] = {QC_WORD_USE, QC_WORD_FORCE, QC_WORD_IGNORE, QC_WORD_NONE};
     while (is_mysql(scan) && qc_scan_at_any(scan, hints)) {
-        while (scan->token.kind == QC_TOKEN_WORD)
+        while (scan->token->kind == QC_TOKEN_WORD)
             qc_scan_advance(scan);
-        if (scan->token.kind != QC_TOKEN_LEFT) {
+        if (scan->token->kind != QC_TOKEN_LEFT) {
             qc_scan_unknown(scan);
             return;
         }
@@ -52,9 +52,9 @@ static void sample(struct qc_scan *scan)
     struct qc_path path;
     if (!is_postgresql(scan) || !qc_scan_accept(scan, QC_WORD_TABLESAMPLE) || !qc_scan_path(scan, &path))
         return;
-    if (scan->token.kind == QC_TOKEN_LEFT)
+    if (scan->token->kind == QC_TOKEN_LEFT)
         qc_scan_group(scan);
-    if (qc_scan_accept(scan, QC_WORD_REPEATABLE) && scan->token.kind == QC_TOKEN_LEFT)
+    if (qc_scan_accept(scan, QC_WORD_REPEATABLE) && scan->token->kind == QC_TOKEN_LEFT)
         qc_scan_group(scan);
 }
 
@@ -64,10 +64,12 @@ static bool at_query(const struct qc_scan *scan)
     static const enum qc_word queries[] = {QC_WORD_SELECT, QC_WORD_WITH, QC_WORD_TABLE, QC_WORD_NONE};
     if (qc_scan_at_any(scan, queries) || (is_postgresql(scan) && qc_scan_at_write(scan)))
         return true;
+    if (!qc_scan_at(scan, QC_WORD_VALUES))
+        return false;
     struct qc_lexer ahead = scan->lexer;
     struct qc_token next;
     qc_lexer_next(&ahead, &next);
-    return qc_scan_at(scan, QC_WORD_VALUES) && (next.kind == QC_TOKEN_LEFT || next.word == QC_WORD_ROW);
+    return next.kind == QC_TOKEN_LEFT || next.word == QC_WORD_ROW;
 }
 
 /* "(": a subquery, or tables joined in parentheses. */
@@ -90,7 +92,7 @@ static void parenthesised(struct qc_scan *scan, const struct qc_level *level)
     }
     scan->depth--;
     scan->cte_count = names;
-    if (scan->token.kind == QC_TOKEN_RIGHT)
+    if (scan->token->kind == QC_TOKEN_RIGHT)
         qc_scan_advance(scan);
     else
         qc_scan_unknown(scan);
@@ -116,11 +118,11 @@ static void named(struct qc_scan *scan, struct qc_level *level)
         return;
     if (path.name.word == QC_WORD_ROWS && is_postgresql(scan) && qc_scan_at(scan, QC_WORD_FROM)) {
         qc_scan_advance(scan); /* ROWS FROM (f(), g()) */
-        if (scan->token.kind == QC_TOKEN_LEFT)
+        if (scan->token->kind == QC_TOKEN_LEFT)
             qc_scan_group(scan);
         return;
     }
-    if (scan->token.kind == QC_TOKEN_LEFT) {
+    if (scan->token->kind == QC_TOKEN_LEFT) {
         qc_scan_add_function(scan, &path.name);
         if (qc_token_starts(&path.name, scan->lexer.dialect == QC_SQL_SQLITE ? "pragma_" : "pg_"))
             scan->flags |= QC_SQL_SYSTEM;
@@ -132,9 +134,9 @@ static void named(struct qc_scan *scan, struct qc_level *level)
         return;
     }
     add_table(scan, level, &path);
-    if (scan->token.kind == QC_TOKEN_STAR && is_postgresql(scan))
+    if (scan->token->kind == QC_TOKEN_STAR && is_postgresql(scan))
         qc_scan_advance(scan);
-    if (is_mysql(scan) && qc_scan_accept(scan, QC_WORD_PARTITION) && scan->token.kind == QC_TOKEN_LEFT)
+    if (is_mysql(scan) && qc_scan_accept(scan, QC_WORD_PARTITION) && scan->token->kind == QC_TOKEN_LEFT)
         qc_scan_skip_group(scan);
 }
 
@@ -145,7 +147,7 @@ void qc_scan_from_item(struct qc_scan *scan, struct qc_level *level)
         (void)qc_scan_accept(scan, QC_WORD_LATERAL);
     if (is_postgresql(scan))
         (void)qc_scan_accept(scan, QC_WORD_ONLY);
-    if (scan->token.kind == QC_TOKEN_LEFT)
+    if (scan->token->kind == QC_TOKEN_LEFT)
         parenthesised(scan, level);
     else
         named(scan, level);

@@ -9,27 +9,32 @@
 
 void qc_scan_advance(struct qc_scan *scan)
 {
-    scan->gone[1] = scan->gone[0];
-    scan->gone[0] = (struct qc_gone){scan->token.kind, scan->token.word};
-    qc_lexer_next(&scan->lexer, &scan->token);
+    struct qc_token *token = &scan->tokens[++scan->at % QC_SCAN_TOKENS];
+    qc_lexer_next(&scan->lexer, token);
+    scan->token = token;
+}
+
+const struct qc_token *qc_scan_gone(const struct qc_scan *scan, unsigned before)
+{
+    return &scan->tokens[(scan->at - 1 - before) % QC_SCAN_TOKENS];
 }
 
 bool qc_scan_at(const struct qc_scan *scan, enum qc_word word)
 {
-    return scan->token.word == word;
+    return scan->token->word == word;
 }
 
 bool qc_scan_at_any(const struct qc_scan *scan, const enum qc_word *words)
 {
     for (; *words != QC_WORD_NONE; words++)
-        if (scan->token.word == *words)
+        if (scan->token->word == *words)
             return true;
     return false;
 }
 
 bool qc_scan_accept(struct qc_scan *scan, enum qc_word word)
 {
-    if (scan->token.word != word)
+    if (scan->token->word != word)
         return false;
     qc_scan_advance(scan);
     return true;
@@ -48,19 +53,19 @@ void qc_scan_unknown(struct qc_scan *scan)
 
 bool qc_scan_at_end(const struct qc_scan *scan)
 {
-    return scan->token.kind == QC_TOKEN_SEMICOLON || scan->token.kind == QC_TOKEN_END;
+    return scan->token->kind == QC_TOKEN_SEMICOLON || scan->token->kind == QC_TOKEN_END;
 }
 
 void qc_scan_skip_group(struct qc_scan *scan)
 {
     size_t depth = 0;
     do {
-        if (scan->token.kind == QC_TOKEN_END) {
+        if (scan->token->kind == QC_TOKEN_END) {
             qc_scan_unknown(scan);
             return;
         }
-        depth += scan->token.kind == QC_TOKEN_LEFT;
-        depth -= scan->token.kind == QC_TOKEN_RIGHT;
+        depth += scan->token->kind == QC_TOKEN_LEFT;
+        depth -= scan->token->kind == QC_TOKEN_RIGHT;
         qc_scan_advance(scan);
     } while (depth > 0);
 }
@@ -68,11 +73,11 @@ void qc_scan_skip_group(struct qc_scan *scan)
 void qc_scan_skip_statement(struct qc_scan *scan)
 {
     while (!qc_scan_at_end(scan)) {
-        if (scan->token.kind == QC_TOKEN_LEFT) {
+        if (scan->token->kind == QC_TOKEN_LEFT) {
             qc_scan_skip_group(scan);
             continue;
         }
-        if (scan->token.kind == QC_TOKEN_RIGHT)
+        if (scan->token->kind == QC_TOKEN_RIGHT)
             qc_scan_unknown(scan);
         qc_scan_advance(scan);
     }
@@ -81,8 +86,8 @@ void qc_scan_skip_statement(struct qc_scan *scan)
 bool qc_scan_is_name(const struct qc_scan *scan)
 {
     /* SQLite takes 'name' for a name where only a name can stand. */
-    return scan->token.kind == QC_TOKEN_WORD || scan->token.kind == QC_TOKEN_QUOTED ||
-           (scan->token.kind == QC_TOKEN_STRING && scan->lexer.dialect == QC_SQL_SQLITE);
+    return scan->token->kind == QC_TOKEN_WORD || scan->token->kind == QC_TOKEN_QUOTED ||
+           (scan->token->kind == QC_TOKEN_STRING && scan->lexer.dialect == QC_SQL_SQLITE);
 }
 
 bool qc_scan_path(struct qc_scan *scan, struct qc_path *path)
@@ -92,11 +97,11 @@ bool qc_scan_path(struct qc_scan *scan, struct qc_path *path)
         qc_scan_unknown(scan);
         return false;
     }
-    path->name = scan->token;
+    path->name = *scan->token;
     qc_scan_advance(scan);
-    while (scan->token.kind == QC_TOKEN_DOT) {
+    while (scan->token->kind == QC_TOKEN_DOT) {
         qc_scan_advance(scan);
-        if (scan->token.kind == QC_TOKEN_STAR) { /* MySQL: DELETE t.* FROM */
+        if (scan->token->kind == QC_TOKEN_STAR) { /* MySQL: DELETE t.* FROM */
             qc_scan_advance(scan);
             return true;
         }
@@ -105,7 +110,7 @@ bool qc_scan_path(struct qc_scan *scan, struct qc_path *path)
             return false;
         }
         path->schema = path->name;
-        path->name = scan->token;
+        path->name = *scan->token;
         path->qualified = true;
         qc_scan_advance(scan);
     }

@@ -15,16 +15,13 @@
 #define QC_SCAN_CTES 64u   /* CTE names in scope; those beyond are taken for tables */
 #define QC_SCAN_DEPTH 200u /* parentheses within each other */
 
-/* A token gone by, as far as the next one's meaning hangs on it. */
-struct qc_gone {
-    enum qc_token_kind kind;
-    enum qc_word word;
-};
+#define QC_SCAN_TOKENS 4u /* the current one and those before it that are remembered, a power of two */
 
 struct qc_scan {
     struct qc_lexer lexer;
-    struct qc_token token; /* the current one */
-    struct qc_gone gone[2];
+    const struct qc_token *token; /* the current one, in the ring */
+    unsigned at;
+    struct qc_token tokens[QC_SCAN_TOKENS]; /* filled in place */
     struct qc_sql *out;
     uint32_t flags; /* of the statement at hand */
     int status;
@@ -52,6 +49,7 @@ struct qc_level {
 /* ---- names.c: tokens and the names of the result ---- */
 
 void qc_scan_advance(struct qc_scan *scan);
+const struct qc_token *qc_scan_gone(const struct qc_scan *scan, unsigned before); /* 0: the one before the current */
 bool qc_scan_at(const struct qc_scan *scan, enum qc_word word);
 bool qc_scan_at_any(const struct qc_scan *scan, const enum qc_word *words); /* ended by QC_WORD_NONE */
 bool qc_scan_accept(struct qc_scan *scan, enum qc_word word);               /* steps over it if it is the current one */

@@ -7,12 +7,14 @@ static bool dialect_is(const struct qc_scan *scan, enum qc_sql_dialect dialect)
 
 /* ---- Functions ---- */
 
-/* Whether an operator that is spelt like a function (x LIKE (..), like(x, y)) may follow the tokens gone by, the last one
- * first. */
-static bool ends_operand(const struct qc_gone gone[2])
+/* Whether the token gone by so many before ends an operand: an operator may follow that is spelt like a function
+ * (x LIKE (..), like(x, y)). */
+static bool ends_operand(const struct qc_scan *scan, unsigned before)
 {
-    const enum qc_word word = gone->word == QC_WORD_NOT ? gone[1].word : gone->word;
-    switch (gone->word == QC_WORD_NOT ? gone[1].kind : gone->kind) {
+    if (qc_scan_gone(scan, before)->word == QC_WORD_NOT)
+        before++;
+    const enum qc_word word = qc_scan_gone(scan, before)->word;
+    switch (qc_scan_gone(scan, before)->kind) {
     case QC_TOKEN_QUOTED:
     case QC_TOKEN_STRING:
     case QC_TOKEN_NUMBER:
@@ -28,32 +30,33 @@ static bool ends_operand(const struct qc_gone gone[2])
     }
 }
 
-/* Whether a word before "(" is syntax there. `before` is what preceded it, the last one first. Only what can't be a call there may be left
- * out: a function not listed could be one that writes. */
-static bool is_syntax(const struct qc_scan *scan, const struct qc_level *level, enum qc_word word,
-                      const struct qc_gone before[2])
+/* Whether the word just gone by is syntax before the "(" at hand. Only what can't be a call there may be left out: a
+ * function not listed could be one that writes. */
+static bool is_syntax(const struct qc_scan *scan, const struct qc_level *level)
 {
+    const enum qc_word word = qc_scan_gone(scan, 0)->word, before = qc_scan_gone(scan, 1)->word;
+    const enum qc_token_kind kind = qc_scan_gone(scan, 1)->kind;
     switch (word) {
     case QC_WORD_NONE:
         return false;
     case QC_WORD_OVER:
     case QC_WORD_FILTER:
     case QC_WORD_AGAINST:
-        return before->kind == QC_TOKEN_RIGHT;
+        return kind == QC_TOKEN_RIGHT;
     case QC_WORD_BY:
-        return before->word == QC_WORD_ORDER || before->word == QC_WORD_GROUP || before->word == QC_WORD_PARTITION ||
+        return before == QC_WORD_ORDER || before == QC_WORD_GROUP || before == QC_WORD_PARTITION ||
                dialect_is(scan, QC_SQL_MYSQL);
     case QC_WORD_SETS:
-        return before->word == QC_WORD_GROUPING;
+        return before == QC_WORD_GROUPING;
     case QC_WORD_ROLLUP:
     case QC_WORD_CUBE:
-        return before->word == QC_WORD_BY || (level->grouping && before->kind == QC_TOKEN_COMMA);
+        return before == QC_WORD_BY || (level->grouping && kind == QC_TOKEN_COMMA);
     case QC_WORD_FIRST:
     case QC_WORD_NEXT:
-        return before->word == QC_WORD_FETCH;
+        return before == QC_WORD_FETCH;
     case QC_WORD_ANY:
     case QC_WORD_SOME:
-        return before->kind == QC_TOKEN_OPERATOR || before->kind == QC_TOKEN_EQUALS ||
+        return kind == QC_TOKEN_OPERATOR || kind == QC_TOKEN_EQUALS ||
                qc_word_has(word, QC_TRAIT_NO_CALL, scan->lexer.dialect);
     case QC_WORD_LIKE:
     case QC_WORD_ILIKE:
@@ -65,7 +68,7 @@ static bool is_syntax(const struct qc_scan *scan, const struct qc_level *level, 
     case QC_WORD_OVERLAPS:
     case QC_WORD_IS:
     case QC_WORD_ESCAPE:
-        return ends_operand(before) || qc_word_has(word, QC_TRAIT_NO_CALL, scan->lexer.dialect);
+        return ends_operand(scan, 1) || qc_word_has(word, QC_TRAIT_NO_CALL, scan->lexer.dialect);
     default:
         return qc_word_has(word, QC_TRAIT_NO_CALL, scan->lexer.dialect);
     }
@@ -74,22 +77,20 @@ static bool is_syntax(const struct qc_scan *scan, const struct qc_level *level, 
 /* A column, a function's name or a word of the grammar: [a.[b.]]c, a.* */
 static void operand(struct qc_scan *scan, const struct qc_level *level)
 {
-    const struct qc_gone before[2] = {scan->gone[0], scan->gone[1]};
-    struct qc_token last = scan->token;
     bool chained = false;
     qc_scan_advance(scan);
-    while (scan->token.kind == QC_TOKEN_DOT) {
+    while (scan->token->kind == QC_TOKEN_DOT) {
         qc_scan_advance(scan);
-        if (scan->token.kind != QC_TOKEN_WORD && scan->token.kind != QC_TOKEN_QUOTED)
+        if (scan->token->kind != QC_TOKEN_WORD && scan->token->kind != QC_TOKEN_QUOTED)
             return;
-        last = scan->token;
         chained = true;
         qc_scan_advance(scan);
     }
-    if (!chained && qc_word_has(last.word, QC_TRAIT_VALUE, scan->lexer.dialect))
-        qc_scan_add_function(scan, &last);
-    else if (scan->token.kind == QC_TOKEN_LEFT && (chained || !is_syntax(scan, level, last.word, before)))
-        qc_scan_add_function(scan, &last);
+    const struct qc_token *name = qc_scan_gone(scan, 0);
+    if (!chained && qc_word_has(name->word, QC_TRAIT_VALUE, scan->lexer.dialect))
+        qc_scan_add_function(scan, name);
+    else if (scan->token->kind == QC_TOKEN_LEFT && (chained || !is_syntax(scan, level)))
+        qc_scan_add_function(scan, name);
 }
 
 /* PostgreSQL's x::type(10, 2): the type's "(" calls nothing. */
@@ -103,7 +104,7 @@ static void cast_to(struct qc_scan *scan)
     if (!qc_scan_path(scan, &path))
         return;
     qc_scan_skip_any(scan, more);
-    if (scan->token.kind == QC_TOKEN_LEFT)
+    if (scan->token->kind == QC_TOKEN_LEFT)
         qc_scan_skip_group(scan);
 }
 
@@ -127,7 +128,7 @@ static void group_as(struct qc_scan *scan, bool cast)
     }
     scan->depth--;
     scan->cte_count = names;
-    if (scan->token.kind == QC_TOKEN_RIGHT)
+    if (scan->token->kind == QC_TOKEN_RIGHT)
         qc_scan_advance(scan);
     else
         qc_scan_unknown(scan);
@@ -159,7 +160,7 @@ static void search_and_cycle(struct qc_scan *scan)
 {
     while (qc_scan_at(scan, QC_WORD_SEARCH) || qc_scan_at(scan, QC_WORD_CYCLE)) {
         const enum qc_word last = qc_scan_at(scan, QC_WORD_SEARCH) ? QC_WORD_SET : QC_WORD_USING;
-        while (!qc_scan_at(scan, last) && scan->token.kind != QC_TOKEN_LEFT && scan->token.kind != QC_TOKEN_RIGHT &&
+        while (!qc_scan_at(scan, last) && scan->token->kind != QC_TOKEN_LEFT && scan->token->kind != QC_TOKEN_RIGHT &&
                !qc_scan_at_end(scan))
             qc_scan_advance(scan);
         if (!qc_scan_accept(scan, last) || !qc_scan_is_name(scan)) {
@@ -175,16 +176,16 @@ static void search_and_cycle(struct qc_scan *scan)
 static bool with_item(struct qc_scan *scan, bool recursive)
 {
     static const enum qc_word hints[] = {QC_WORD_NOT, QC_WORD_MATERIALIZED, QC_WORD_NONE};
-    const struct qc_token name = scan->token;
+    const struct qc_token name = *scan->token;
     if (!qc_scan_is_name(scan))
         return false;
     qc_scan_advance(scan);
-    if (scan->token.kind == QC_TOKEN_LEFT)
+    if (scan->token->kind == QC_TOKEN_LEFT)
         qc_scan_skip_group(scan);
     if (!qc_scan_accept(scan, QC_WORD_AS))
         return false;
     qc_scan_skip_any(scan, hints);
-    if (scan->token.kind != QC_TOKEN_LEFT)
+    if (scan->token->kind != QC_TOKEN_LEFT)
         return false;
     if (recursive)
         qc_scan_push_cte(scan, &name);
@@ -204,7 +205,7 @@ void qc_scan_with(struct qc_scan *scan)
             qc_scan_unknown(scan);
             return;
         }
-        if (scan->token.kind != QC_TOKEN_COMMA)
+        if (scan->token->kind != QC_TOKEN_COMMA)
             return;
         qc_scan_advance(scan);
     } while (true);
@@ -214,9 +215,8 @@ void qc_scan_with(struct qc_scan *scan)
 
 static void from(struct qc_scan *scan, struct qc_level *level)
 {
-    const struct qc_gone *gone = scan->gone;
-    const bool distinct =
-        gone[0].word == QC_WORD_DISTINCT && (gone[1].word == QC_WORD_IS || gone[1].word == QC_WORD_NOT);
+    const bool distinct = qc_scan_gone(scan, 0)->word == QC_WORD_DISTINCT &&
+                          (qc_scan_gone(scan, 1)->word == QC_WORD_IS || qc_scan_gone(scan, 1)->word == QC_WORD_NOT);
     qc_scan_advance(scan);
     if (!level->select || distinct)
         return; /* EXTRACT(x FROM y), IS DISTINCT FROM y */
@@ -226,13 +226,14 @@ static void from(struct qc_scan *scan, struct qc_level *level)
 
 static void join(struct qc_scan *scan, struct qc_level *level)
 {
-    const struct qc_gone before = scan->gone[0];
+    const enum qc_token_kind kind = qc_scan_gone(scan, 0)->kind;
+    const enum qc_word before = qc_scan_gone(scan, 0)->word;
     if (!level->from) {
         operand(scan, level);
         return;
     }
-    if (before.kind == QC_TOKEN_OPERATOR || before.kind == QC_TOKEN_EQUALS || before.word == QC_WORD_ON ||
-        before.word == QC_WORD_AND || before.word == QC_WORD_OR)
+    if (kind == QC_TOKEN_OPERATOR || kind == QC_TOKEN_EQUALS || before == QC_WORD_ON || before == QC_WORD_AND ||
+        before == QC_WORD_OR)
         qc_scan_unknown(scan); /* a PostgreSQL function may be called join */
     qc_scan_advance(scan);
     qc_scan_from_item(scan, level);
@@ -255,7 +256,7 @@ static void into(struct qc_scan *scan, struct qc_level *level)
     for (; qc_scan_at_any(scan, kinds); qc_scan_advance(scan))
         temporary |= qc_scan_at(scan, QC_WORD_TEMP) || qc_scan_at(scan, QC_WORD_TEMPORARY);
     struct qc_path path;
-    if (qc_word_has(scan->token.word, QC_TRAIT_NO_ALIAS, QC_SQL_POSTGRESQL) || !qc_scan_path(scan, &path)) {
+    if (qc_word_has(scan->token->word, QC_TRAIT_NO_ALIAS, QC_SQL_POSTGRESQL) || !qc_scan_path(scan, &path)) {
         scan->flags |= QC_SQL_DDL | QC_SQL_TEMP; /* the table is called temp */
         return;
     }
@@ -285,7 +286,7 @@ static void in(struct qc_scan *scan)
     struct qc_path path;
     if (!qc_scan_path(scan, &path))
         return;
-    if (scan->token.kind == QC_TOKEN_LEFT)
+    if (scan->token->kind == QC_TOKEN_LEFT)
         qc_scan_add_function(scan, &path.name);
     else
         qc_scan_add_read(scan, &path);
@@ -296,13 +297,13 @@ static void as(struct qc_scan *scan, const struct qc_level *level)
 {
     qc_scan_advance(scan);
     if (!level->cast) {
-        if (scan->token.kind == QC_TOKEN_WORD || scan->token.kind == QC_TOKEN_QUOTED ||
-            scan->token.kind == QC_TOKEN_STRING)
+        if (scan->token->kind == QC_TOKEN_WORD || scan->token->kind == QC_TOKEN_QUOTED ||
+            scan->token->kind == QC_TOKEN_STRING)
             qc_scan_advance(scan);
         return;
     }
-    while (scan->token.kind != QC_TOKEN_RIGHT && !qc_scan_at_end(scan)) {
-        if (scan->token.kind == QC_TOKEN_LEFT)
+    while (scan->token->kind != QC_TOKEN_RIGHT && !qc_scan_at_end(scan)) {
+        if (scan->token->kind == QC_TOKEN_LEFT)
             qc_scan_skip_group(scan);
         else
             qc_scan_advance(scan);
@@ -324,12 +325,12 @@ static void table(struct qc_scan *scan)
 /* INSERT, UPDATE, DELETE or MERGE, where only ON CONFLICT DO, ON DUPLICATE KEY and MERGE's THEN may be followed by one. */
 static void verb(struct qc_scan *scan, struct qc_level *level)
 {
-    const struct qc_token name = scan->token;
-    const enum qc_word before = scan->gone[0].word;
+    const struct qc_token name = *scan->token;
+    const enum qc_word before = qc_scan_gone(scan, 0)->word;
     qc_scan_advance(scan);
     if (level->write && (before == QC_WORD_DO || before == QC_WORD_THEN || before == QC_WORD_KEY))
         level->from = false;
-    else if (name.word == QC_WORD_INSERT && dialect_is(scan, QC_SQL_MYSQL) && scan->token.kind == QC_TOKEN_LEFT)
+    else if (name.word == QC_WORD_INSERT && dialect_is(scan, QC_SQL_MYSQL) && scan->token->kind == QC_TOKEN_LEFT)
         qc_scan_add_function(scan, &name);
     else
         qc_scan_unknown(scan);
@@ -340,14 +341,14 @@ static void window(struct qc_scan *scan, struct qc_level *level)
 {
     qc_scan_advance(scan);
     if (!dialect_is(scan, QC_SQL_SQLITE) ||
-        (qc_scan_is_name(scan) && !qc_word_has(scan->token.word, QC_TRAIT_NO_ALIAS, QC_SQL_SQLITE)))
+        (qc_scan_is_name(scan) && !qc_word_has(scan->token->word, QC_TRAIT_NO_ALIAS, QC_SQL_SQLITE)))
         level->from = false;
 }
 
 /* Words of a write's own grammar, which are plain names elsewhere. False: nothing was stepped over. */
 static bool word_of_write(struct qc_scan *scan, struct qc_level *level)
 {
-    switch (scan->token.word) {
+    switch (scan->token->word) {
     case QC_WORD_SET:
         level->from = false;
         level->select = true; /* UPDATE t SET .. FROM */
@@ -381,7 +382,7 @@ static void word(struct qc_scan *scan, struct qc_level *level)
 {
     if (level->write && word_of_write(scan, level))
         return;
-    switch (scan->token.word) {
+    switch (scan->token->word) {
     case QC_WORD_SELECT:
     case QC_WORD_WHERE:
     case QC_WORD_GROUP:
@@ -425,7 +426,7 @@ static void word(struct qc_scan *scan, struct qc_level *level)
         return;
     case QC_WORD_CAST:
         qc_scan_advance(scan);
-        if (scan->token.kind == QC_TOKEN_LEFT)
+        if (scan->token->kind == QC_TOKEN_LEFT)
             group_as(scan, true);
         return;
     case QC_WORD_INSERT:
@@ -443,7 +444,7 @@ static void word(struct qc_scan *scan, struct qc_level *level)
  * a name that the driver puts in). */
 static void left(struct qc_scan *scan)
 {
-    if (scan->gone[0].kind == QC_TOKEN_STRING || scan->gone[0].kind == QC_TOKEN_PARAM)
+    if (qc_scan_gone(scan, 0)->kind == QC_TOKEN_STRING || qc_scan_gone(scan, 0)->kind == QC_TOKEN_PARAM)
         qc_scan_unknown(scan);
     qc_scan_group(scan);
 }
@@ -451,7 +452,7 @@ static void left(struct qc_scan *scan)
 void qc_scan_walk(struct qc_scan *scan, struct qc_level *level)
 {
     while (true) {
-        switch (scan->token.kind) {
+        switch (scan->token->kind) {
         case QC_TOKEN_END:
         case QC_TOKEN_SEMICOLON:
         case QC_TOKEN_RIGHT:

@@ -62,7 +62,7 @@ static uint32_t class_of_mysql(const struct qc_token *name, const struct qc_toke
 static void value_of_postgresql(struct qc_scan *scan)
 {
     while (!qc_scan_at_end(scan)) {
-        if (scan->token.kind == QC_TOKEN_LEFT || scan->token.kind == QC_TOKEN_RIGHT)
+        if (scan->token->kind == QC_TOKEN_LEFT || scan->token->kind == QC_TOKEN_RIGHT)
             qc_scan_unknown(scan);
         qc_scan_advance(scan);
     }
@@ -94,7 +94,7 @@ static void set_of_postgresql(struct qc_scan *scan)
         scan->flags |= QC_SQL_SESSION;
         return;
     }
-    const bool assigned = scan->token.kind == QC_TOKEN_EQUALS || qc_scan_at(scan, QC_WORD_TO);
+    const bool assigned = scan->token->kind == QC_TOKEN_EQUALS || qc_scan_at(scan, QC_WORD_TO);
     /* TIME ZONE, ROLE, SESSION AUTHORIZATION and their like have no sign; a dotted name is somebody's own setting. */
     scan->flags |= assigned && !path.qualified ? class_of_postgresql(&path.name) : (uint32_t)QC_SQL_SESSION;
     value_of_postgresql(scan);
@@ -108,7 +108,7 @@ static bool assignment_of_mysql(struct qc_scan *scan)
     qc_scan_skip_any(scan, scopes);
     if (set_transaction(scan))
         return false;
-    struct qc_token name = scan->token;
+    struct qc_token name = *scan->token;
     if (name.kind == QC_TOKEN_PARAM && name.end - name.start > 2 && name.start[0] == '@' && name.start[1] == '@') {
         const char *dot = memrchr(name.start, '.', (size_t)(name.end - name.start));
         name.start = dot != NULL ? dot + 1 : name.start + 2;
@@ -117,36 +117,36 @@ static bool assignment_of_mysql(struct qc_scan *scan)
         return true;
     }
     qc_scan_advance(scan);
-    if (scan->token.kind == QC_TOKEN_OPERATOR) /* := */
+    if (scan->token->kind == QC_TOKEN_OPERATOR) /* := */
         qc_scan_advance(scan);
-    if (scan->token.kind != QC_TOKEN_EQUALS) { /* NAMES, CHARACTER SET, PASSWORD, ROLE, STATEMENT .. FOR .. */
+    if (scan->token->kind != QC_TOKEN_EQUALS) { /* NAMES, CHARACTER SET, PASSWORD, ROLE, STATEMENT .. FOR .. */
         scan->flags |= QC_SQL_SESSION;
         return true;
     }
     qc_scan_advance(scan);
-    scan->flags |= class_of_mysql(&name, &scan->token);
+    scan->flags |= class_of_mysql(&name, scan->token);
     return true;
 }
 
 static void set_of_mysql(struct qc_scan *scan)
 {
     /* MariaDB: SET STATEMENT x = y FOR statement */
-    if (scan->token.kind == QC_TOKEN_WORD && qc_token_is(&scan->token, "statement")) {
+    if (scan->token->kind == QC_TOKEN_WORD && qc_token_is(scan->token, "statement")) {
         scan->flags |= QC_SQL_SESSION;
         qc_scan_unknown(scan);
     }
     while (assignment_of_mysql(scan)) {
-        while (!qc_scan_at_end(scan) && scan->token.kind != QC_TOKEN_COMMA) {
-            if (scan->token.kind == QC_TOKEN_LEFT) {
+        while (!qc_scan_at_end(scan) && scan->token->kind != QC_TOKEN_COMMA) {
+            if (scan->token->kind == QC_TOKEN_LEFT) {
                 qc_scan_group(scan);
                 continue;
             }
-            const struct qc_token word = scan->token;
+            const struct qc_token word = *scan->token;
             qc_scan_advance(scan);
-            if (scan->token.kind == QC_TOKEN_LEFT && (word.kind == QC_TOKEN_WORD || word.kind == QC_TOKEN_QUOTED))
+            if (scan->token->kind == QC_TOKEN_LEFT && (word.kind == QC_TOKEN_WORD || word.kind == QC_TOKEN_QUOTED))
                 qc_scan_add_function(scan, &word);
         }
-        if (scan->token.kind != QC_TOKEN_COMMA)
+        if (scan->token->kind != QC_TOKEN_COMMA)
             return;
         qc_scan_advance(scan);
     }
@@ -244,7 +244,7 @@ void qc_scan_pragma(struct qc_scan *scan)
         qc_scan_skip_statement(scan);
         return;
     }
-    const bool valued = scan->token.kind == QC_TOKEN_EQUALS || scan->token.kind == QC_TOKEN_LEFT;
+    const bool valued = scan->token->kind == QC_TOKEN_EQUALS || scan->token->kind == QC_TOKEN_LEFT;
     scan->flags |= class_of_pragma(&path.name, valued);
     if (valued)
         qc_scan_skip_statement(scan);

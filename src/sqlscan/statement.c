@@ -1,4 +1,5 @@
 #include <stdlib.h>
+#include <string.h>
 
 #include "sqlscan/scan.h"
 
@@ -37,7 +38,7 @@ static void read_query(struct qc_scan *scan)
 static bool options_analyze(struct qc_scan *scan)
 {
     bool analyze = false;
-    for (; scan->token.kind != QC_TOKEN_RIGHT && !qc_scan_at_end(scan); qc_scan_advance(scan))
+    for (; scan->token->kind != QC_TOKEN_RIGHT && !qc_scan_at_end(scan); qc_scan_advance(scan))
         analyze |= qc_scan_at(scan, QC_WORD_ANALYZE) || qc_scan_at(scan, QC_WORD_ANALYSE);
     qc_scan_advance(scan);
     return analyze;
@@ -48,7 +49,7 @@ static void skip_format(struct qc_scan *scan)
 {
     if (!dialect_is(scan, QC_SQL_MYSQL) || !qc_scan_accept(scan, QC_WORD_FORMAT))
         return;
-    if (scan->token.kind == QC_TOKEN_EQUALS)
+    if (scan->token->kind == QC_TOKEN_EQUALS)
         qc_scan_advance(scan);
     qc_scan_advance(scan);
 }
@@ -76,7 +77,7 @@ static void explain(struct qc_scan *scan)
         runs |= qc_scan_at(scan, QC_WORD_ANALYZE) || qc_scan_at(scan, QC_WORD_ANALYSE);
     skip_format(scan);
     scan->flags |= QC_SQL_READ;
-    if (!runs && dialect_is(scan, QC_SQL_POSTGRESQL) && scan->token.kind == QC_TOKEN_LEFT) {
+    if (!runs && dialect_is(scan, QC_SQL_POSTGRESQL) && scan->token->kind == QC_TOKEN_LEFT) {
         const struct qc_scan before = *scan;
         qc_scan_advance(scan);
         runs = options_analyze(scan);
@@ -99,7 +100,7 @@ static void analyze(struct qc_scan *scan)
         return;
     }
     skip_format(scan);
-    if (qc_scan_at_any(scan, words) || qc_token_is(&scan->token, "no_write_to_binlog"))
+    if (qc_scan_at_any(scan, words) || qc_token_is(scan->token, "no_write_to_binlog"))
         whole(scan, QC_SQL_HARMLESS | QC_SQL_COMMIT);
     else
         explained(scan);
@@ -111,7 +112,7 @@ static void declare(struct qc_scan *scan)
     qc_scan_advance(scan);
     if (qc_scan_is_name(scan))
         qc_scan_advance(scan);
-    while (scan->token.kind == QC_TOKEN_WORD && !qc_scan_at(scan, QC_WORD_FOR))
+    while (scan->token->kind == QC_TOKEN_WORD && !qc_scan_at(scan, QC_WORD_FOR))
         qc_scan_advance(scan);
     if (qc_scan_accept(scan, QC_WORD_FOR))
         read_query(scan);
@@ -133,14 +134,14 @@ static void truncate_tables(struct qc_scan *scan)
         if (!qc_scan_path(scan, &path))
             return;
         qc_scan_add_write(scan, &path);
-        if (scan->token.kind == QC_TOKEN_STAR)
+        if (scan->token->kind == QC_TOKEN_STAR)
             qc_scan_advance(scan);
-        if (scan->token.kind != QC_TOKEN_COMMA)
+        if (scan->token->kind != QC_TOKEN_COMMA)
             break;
         qc_scan_advance(scan);
     }
     for (; !qc_scan_at_end(scan); qc_scan_advance(scan))
-        if (qc_scan_at(scan, QC_WORD_CASCADE) || scan->token.kind != QC_TOKEN_WORD)
+        if (qc_scan_at(scan, QC_WORD_CASCADE) || scan->token->kind != QC_TOKEN_WORD)
             qc_scan_unknown(scan); /* CASCADE follows every foreign key, whatever its own action */
 }
 
@@ -148,7 +149,7 @@ static void copy(struct qc_scan *scan)
 {
     struct qc_path path;
     qc_scan_advance(scan);
-    if (scan->token.kind == QC_TOKEN_LEFT) {
+    if (scan->token->kind == QC_TOKEN_LEFT) {
         scan->flags |= QC_SQL_READ;
         qc_scan_group(scan);
     } else {
@@ -157,7 +158,7 @@ static void copy(struct qc_scan *scan)
         if (qc_scan_is_name(scan) && !qc_scan_at(scan, QC_WORD_FROM) && !qc_scan_at(scan, QC_WORD_TO) &&
             !qc_scan_path(scan, &path)) /* BINARY before it */
             return;
-        if (scan->token.kind == QC_TOKEN_LEFT)
+        if (scan->token->kind == QC_TOKEN_LEFT)
             qc_scan_skip_group(scan);
         if (qc_scan_at(scan, QC_WORD_TO)) {
             scan->flags |= QC_SQL_READ;
@@ -206,7 +207,8 @@ static void load(struct qc_scan *scan)
     }
     scan->flags |= QC_SQL_WRITE;
     qc_scan_add_write(scan, &path);
-    while (!qc_scan_at_end(scan) && !(qc_scan_at(scan, QC_WORD_SET) && scan->gone[0].word != QC_WORD_CHARACTER))
+    while (!qc_scan_at_end(scan) &&
+           !(qc_scan_at(scan, QC_WORD_SET) && qc_scan_gone(scan, 0)->word != QC_WORD_CHARACTER))
         qc_scan_advance(scan);
     struct qc_level level = {.write = true};
     qc_scan_walk(scan, &level);
@@ -222,7 +224,7 @@ static void prepare(struct qc_scan *scan)
 
 static void of_sqlite(struct qc_scan *scan)
 {
-    switch (scan->token.word) {
+    switch (scan->token->word) {
     case QC_WORD_PRAGMA:
         qc_scan_pragma(scan);
         return;
@@ -243,7 +245,7 @@ static void of_sqlite(struct qc_scan *scan)
 
 static void of_postgresql(struct qc_scan *scan)
 {
-    switch (scan->token.word) {
+    switch (scan->token->word) {
     case QC_WORD_TRUNCATE:
         truncate_tables(scan);
         return;
@@ -297,7 +299,7 @@ static void of_postgresql(struct qc_scan *scan)
 
 static void of_mysql(struct qc_scan *scan)
 {
-    switch (scan->token.word) {
+    switch (scan->token->word) {
     case QC_WORD_TRUNCATE:
         truncate_tables(scan);
         return;
@@ -345,7 +347,7 @@ static void of_mysql(struct qc_scan *scan)
 /* What all three have. */
 static bool common(struct qc_scan *scan)
 {
-    switch (scan->token.word) {
+    switch (scan->token->word) {
     case QC_WORD_SELECT:
     case QC_WORD_VALUES:
     case QC_WORD_TABLE:
@@ -375,7 +377,7 @@ static bool common(struct qc_scan *scan)
         qc_scan_reset(scan);
         return true;
     default:
-        if (scan->token.kind != QC_TOKEN_LEFT)
+        if (scan->token->kind != QC_TOKEN_LEFT)
             return false;
         read_query(scan);
         return true;
@@ -403,8 +405,8 @@ void qc_scan_statement(struct qc_scan *scan)
 
 static void statements(struct qc_scan *scan)
 {
-    while (scan->token.kind != QC_TOKEN_END && scan->status == QC_OK) {
-        if (scan->token.kind == QC_TOKEN_SEMICOLON) {
+    while (scan->token->kind != QC_TOKEN_END && scan->status == QC_OK) {
+        if (scan->token->kind == QC_TOKEN_SEMICOLON) {
             qc_scan_advance(scan);
             continue;
         }
@@ -431,9 +433,10 @@ int qc_sql_scan(enum qc_sql_dialect dialect, const char *text, size_t size, stru
     scan.flags = 0;
     scan.status = QC_OK;
     scan.depth = scan.cte_count = 0;
-    scan.gone[0] = scan.gone[1] = (struct qc_gone){QC_TOKEN_END, QC_WORD_NONE};
+    scan.at = 0;
+    memset(scan.tokens, 0, sizeof scan.tokens);
     qc_lexer_init(&scan.lexer, dialect, text, size);
-    qc_lexer_next(&scan.lexer, &scan.token);
+    qc_scan_advance(&scan);
     statements(&scan);
     if (scan.flags == 0)
         scan.flags = QC_SQL_HARMLESS; /* nothing but comments and blanks */

@@ -22,7 +22,7 @@ static void modes(struct qc_scan *scan)
     if (qc_scan_at_end(scan))
         return;
     scan->flags |= QC_SQL_ISOLATION;
-    while (scan->token.kind == QC_TOKEN_WORD || scan->token.kind == QC_TOKEN_COMMA)
+    while (scan->token->kind == QC_TOKEN_WORD || scan->token->kind == QC_TOKEN_COMMA)
         qc_scan_advance(scan);
 }
 
@@ -77,7 +77,7 @@ static bool prepared(struct qc_scan *scan)
 {
     if (!qc_scan_accept(scan, QC_WORD_PREPARED))
         return false;
-    if (scan->token.kind == QC_TOKEN_STRING)
+    if (scan->token->kind == QC_TOKEN_STRING)
         qc_scan_advance(scan);
     return true;
 }
@@ -137,7 +137,7 @@ static void xa(struct qc_scan *scan)
 
 bool qc_scan_transaction(struct qc_scan *scan)
 {
-    switch (scan->token.word) {
+    switch (scan->token->word) {
     case QC_WORD_BEGIN:
         begin(scan);
         return true;

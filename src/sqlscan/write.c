@@ -18,7 +18,7 @@ static void modifiers(struct qc_scan *scan)
     static const enum qc_word words[] = {QC_WORD_LOW_PRIORITY, QC_WORD_HIGH_PRIORITY, QC_WORD_DELAYED,
                                          QC_WORD_QUICK,        QC_WORD_IGNORE,        QC_WORD_NONE};
     if (scan->lexer.dialect == QC_SQL_SQLITE && qc_scan_accept(scan, QC_WORD_OR)) {
-        if (scan->token.kind == QC_TOKEN_WORD)
+        if (scan->token->kind == QC_TOKEN_WORD)
             qc_scan_advance(scan);
     } else if (is_mysql(scan)) {
         qc_scan_skip_any(scan, words);
@@ -35,11 +35,11 @@ static void insert(struct qc_scan *scan)
     if (!qc_scan_path(scan, &path))
         return;
     qc_scan_add_write(scan, &path);
-    if (is_mysql(scan) && qc_scan_accept(scan, QC_WORD_PARTITION) && scan->token.kind == QC_TOKEN_LEFT)
+    if (is_mysql(scan) && qc_scan_accept(scan, QC_WORD_PARTITION) && scan->token->kind == QC_TOKEN_LEFT)
         qc_scan_skip_group(scan);
     if (qc_scan_accept(scan, QC_WORD_AS) && qc_scan_is_name(scan))
         qc_scan_advance(scan);
-    if (scan->token.kind == QC_TOKEN_LEFT)
+    if (scan->token->kind == QC_TOKEN_LEFT)
         qc_scan_group(scan); /* columns, or the query */
     if (is_mysql(scan))
         (void)qc_scan_accept(scan, QC_WORD_VALUE);
@@ -67,9 +67,9 @@ static void update(struct qc_scan *scan)
 static void delete_from_tables(struct qc_scan *scan, struct qc_level *level)
 {
     while (!qc_scan_at(scan, QC_WORD_FROM)) {
-        if (scan->token.kind != QC_TOKEN_WORD && scan->token.kind != QC_TOKEN_QUOTED &&
-            scan->token.kind != QC_TOKEN_COMMA && scan->token.kind != QC_TOKEN_DOT &&
-            scan->token.kind != QC_TOKEN_STAR) {
+        if (scan->token->kind != QC_TOKEN_WORD && scan->token->kind != QC_TOKEN_QUOTED &&
+            scan->token->kind != QC_TOKEN_COMMA && scan->token->kind != QC_TOKEN_DOT &&
+            scan->token->kind != QC_TOKEN_STAR) {
             qc_scan_unknown(scan);
             return;
         }
@@ -93,7 +93,7 @@ static void delete_rows(struct qc_scan *scan)
         return;
     }
     qc_scan_from_item(scan, &level);
-    while (scan->token.kind == QC_TOKEN_COMMA && is_mysql(scan)) {
+    while (scan->token->kind == QC_TOKEN_COMMA && is_mysql(scan)) {
         qc_scan_advance(scan);
         level.targets = QC_TARGETS_FIRST;
         qc_scan_from_item(scan, &level);
@@ -121,7 +121,7 @@ static void merge(struct qc_scan *scan)
 
 void qc_scan_write(struct qc_scan *scan)
 {
-    const enum qc_word verb = scan->token.word;
+    const enum qc_word verb = scan->token->word;
     scan->flags |= QC_SQL_WRITE;
     qc_scan_advance(scan);
     switch (verb) {
