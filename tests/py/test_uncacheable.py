@@ -32,7 +32,7 @@ class Fickle(models.Lookup):
     def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
         left, params = self.process_lhs(compiler, connection)
         right, more = self.process_rhs(compiler, connection)
-        return f"{left} = {right}", [*params, *more]
+        return f"{left} = ({right})", [*params, *more]
 
 
 class HiddenRead(models.Expression):

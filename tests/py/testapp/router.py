@@ -10,10 +10,10 @@ class TestRouter:
     writes: dict[str, str] = {}
 
     def db_for_read(self, model: Any, **hints: Any) -> str | None:
-        return self.reads.get(model._meta.label)
+        return self.reads.get(getattr(model._meta, "label", ""))
 
     def db_for_write(self, model: Any, **hints: Any) -> str | None:
-        return self.writes.get(model._meta.label)
+        return self.writes.get(getattr(model._meta, "label", ""))
 
     def allow_relation(self, first: Any, second: Any, **hints: Any) -> bool:
         return True
