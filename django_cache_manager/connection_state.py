@@ -34,7 +34,14 @@ EVERYTHING: Final = None
 
 _READ_ONLY = _engine.READ | _engine.LOCKING | _engine.SYSTEM
 _LOSES_CACHE = _engine.SESSION | _engine.TEMP | _engine.ISOLATION
-_ANY_TABLE = _engine.UNKNOWN | _engine.DDL | _engine.ATTACH | _engine.DATABASE | _engine.COPY_FROM
+_ANY_TABLE = (
+    _engine.COMMIT
+    | _engine.UNKNOWN
+    | _engine.DDL
+    | _engine.ATTACH
+    | _engine.DATABASE
+    | _engine.COPY_FROM
+)
 
 
 @dataclass(slots=True)
@@ -47,6 +54,8 @@ class DriverSession:
     facts: Facts
     off: str | None = None
     """Why caching is off on it for good."""
+    wild: bool = False
+    """Temporary triggers may make a write to one table a write to any."""
 
     attached: list[Facts] = field(default_factory=list)
 
@@ -324,6 +333,7 @@ class ConnectionState:
             session.off = (
                 "a statement changed what its queries mean; it is uncached until it closes"
             )
+            session.wild = session.wild or bool(flags & _engine.TEMP)
         before = self.vendor.in_transaction(driver)
         segment = self._segment()
         if segment is not None and not before:
@@ -334,7 +344,7 @@ class ConnectionState:
         bracket = None
         if before or (tables != frozenset() and self.vendor.will_begin(driver)):
             self._soil(tables)  # before the statement is sent (PROTOCOL 2.2)
-            if self._may_commit(flags, before):
+            if self._may_commit(flags, before, tables):
                 bracket = self._mark(session, EVERYTHING)
             elif self.vendor.pipelined(driver):
                 # Nobody knows yet whether a transaction is open: both, then (PROTOCOL 2.4).
@@ -361,7 +371,8 @@ class ConnectionState:
 
     def _written(self, scan: _engine.Scan, segment: OpenSegment | None) -> frozenset[str] | None:
         """The closure of what a statement may write; None: anything."""
-        if scan.flags & _ANY_TABLE or not scan.flags & ~_READ_ONLY:
+        wild = self.session is not None and self.session.wild
+        if scan.flags & _ANY_TABLE or not scan.flags & ~_READ_ONLY or (wild and scan.writes):
             return EVERYTHING
         if not scan.writes:
             return EVERYTHING if scan.flags & _engine.WRITE else frozenset()
@@ -370,10 +381,12 @@ class ConnectionState:
             return EVERYTHING
         return catalog.closure(scan.writes, conf.current().triggers)
 
-    def _may_commit(self, flags: int, before: bool) -> bool:
+    def _may_commit(self, flags: int, before: bool, tables: frozenset[str] | None) -> bool:
         """PROTOCOL 2.3: what may commit is bracketed with all dirty cells and the database's."""
         if flags & (_engine.COMMIT | _engine.UNKNOWN):
             return True
+        if flags & _engine.ROLLBACK and tables != frozenset():
+            return True  # several statements in one string: what follows the rollback commits
         return bool(flags & _engine.RELEASE and self.begun_by_savepoint) or bool(
             flags & _engine.BEGIN and before
         )

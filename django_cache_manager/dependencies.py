@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db.models import expressions, functions
@@ -31,8 +32,16 @@ class Uncacheable(Exception):
     """A query that must not be cached; the message says why."""
 
 
-def read_tables(compiler: SQLCompiler, sql: str, dialect: int) -> frozenset[str]:
-    """The tables whose rows the compiled query reads, names as the scanner gives them.
+@dataclass(frozen=True, slots=True)
+class Dependencies:
+    """What a statement's result depends on, names as the scanner gives them."""
+
+    tables: frozenset[str]
+    functions: frozenset[str]
+
+
+def read_dependencies(compiler: SQLCompiler, sql: str, dialect: int) -> Dependencies:
+    """The tables whose rows the compiled query reads, and the functions it calls.
 
     They come from the Query tree; the scanner is asked about the same SQL, and what it finds has to
     be among them. Aliases that the tree holds and the SQL doesn't (trimmed joins) don't count.
@@ -53,7 +62,7 @@ def read_tables(compiler: SQLCompiler, sql: str, dialect: int) -> frozenset[str]
         raise Uncacheable(
             f"its SQL reads {', '.join(sorted(unknown))}, which its Query doesn't name"
         )
-    return (found & walk.tables) | walk.joined
+    return Dependencies((found & walk.tables) | walk.joined, frozenset(scan.functions))
 
 
 def _flags_reason(flags: int) -> str:

@@ -16,7 +16,7 @@ from django.utils.asyncio import async_unsafe
 
 from . import _engine, conf, keys, policy, recovery, stores
 from .connection_state import ConnectionState, state_of
-from .dependencies import Uncacheable, read_tables
+from .dependencies import Dependencies, Uncacheable, read_dependencies
 from .results import Hit, Result
 from .segments import OpenSegment, registry
 
@@ -32,7 +32,7 @@ logger = logging.getLogger("django_cache_manager")
 MEMO_STATEMENTS: Final = 2048
 MEMO_SQL_LENGTH: Final = 4096
 
-_judged: dict[tuple[int, str], frozenset[str] | Uncacheable] = {}
+_judged: dict[tuple[int, str], Dependencies | Uncacheable] = {}
 """SQL text -> the tables it reads, or why it isn't cached.
 
 The text decides both.
@@ -297,7 +297,12 @@ class _Read:
             raise Uncacheable("the database's catalog is being changed, or not read yet")
         declared = conf.current().views
         found: set[str] = set()
-        for table in judge(self.compiler, self.sql, state.vendor.dialect):
+        read = judge(self.compiler, self.sql, state.vendor.dialect)
+        own = read.functions & (catalog.suspect_functions or frozenset())
+        if own - conf.current().functions:
+            # A user's function may bear the name of one of the system's.
+            raise Uncacheable(f"it calls the function {min(own)}, which this database defines")
+        for table in read.tables:
             if table in catalog.tables:
                 found.add(table)
             elif table in declared:
@@ -307,15 +312,15 @@ class _Read:
         return frozenset(found)
 
 
-def judge(compiler: SQLCompiler, sql: str, dialect: int) -> frozenset[str]:
-    """The tables a statement reads, remembered by its text.
+def judge(compiler: SQLCompiler, sql: str, dialect: int) -> Dependencies:
+    """What a statement reads, remembered by its text.
 
     Raises Uncacheable.
     """
     known = _judged.get((dialect, sql))
     if known is None:
         try:
-            known = read_tables(compiler, sql, dialect)
+            known = read_dependencies(compiler, sql, dialect)
         except Uncacheable as refusal:
             known = refusal
         if len(_judged) >= MEMO_STATEMENTS:
