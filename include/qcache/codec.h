@@ -20,12 +20,12 @@ enum qc_type {
     QC_TYPE_NULL = 0,
     QC_TYPE_FALSE = 1,
     QC_TYPE_TRUE = 2,
-    QC_TYPE_INT = 3,       /* fits in int64 */
-    QC_TYPE_BIGINT = 4,    /* two's complement, little endian, shortest form, does not fit in int64 */
-    QC_TYPE_FLOAT = 5,     /* IEEE 754 double, bit for bit */
-    QC_TYPE_TEXT = 6,      /* UTF-8, lone surrogates refused */
+    QC_TYPE_INT = 3,    /* fits in int64 */
+    QC_TYPE_BIGINT = 4, /* two's complement, little endian, shortest form, does not fit in int64 */
+    QC_TYPE_FLOAT = 5,  /* IEEE 754 double, bit for bit */
+    QC_TYPE_TEXT = 6,   /* UTF-8, lone surrogates refused */
     QC_TYPE_BYTES = 7,
-    QC_TYPE_DECIMAL = 8,   /* its exact text: sign, digits, exponent, NaN payload */
+    QC_TYPE_DECIMAL = 8, /* its exact text: sign, digits, exponent, NaN payload */
     QC_TYPE_DATE = 9,
     QC_TYPE_TIME = 10,
     QC_TYPE_DATETIME = 11,
@@ -42,9 +42,9 @@ struct qc_moment { /* DATE, TIME, DATETIME */
     int16_t year;
     uint8_t month, day, hour, minute, second, fold;
     uint32_t microsecond;
-    uint8_t zone;                /* enum qc_zone */
-    int32_t offset_s;            /* QC_ZONE_OFFSET: seconds east of UTC, |x| < 86400 */
-    uint32_t offset_us;          /* and microseconds, as Python allows */
+    uint8_t zone;       /* enum qc_zone */
+    int32_t offset_s;   /* QC_ZONE_OFFSET: seconds east of UTC, |x| < 86400 */
+    uint32_t offset_us; /* and microseconds, as Python allows */
 };
 
 struct qc_delta { /* normalised as Python's */
@@ -56,7 +56,10 @@ struct qc_value {
     union {
         int64_t integer;
         double real;
-        struct { const uint8_t *data; size_t size; } bytes; /* BIGINT, TEXT, BYTES, DECIMAL; UUID: 16 bytes. Points into the input */
+        struct {
+            const uint8_t *data;
+            size_t size;
+        } bytes; /* BIGINT, TEXT, BYTES, DECIMAL; UUID: 16 bytes. Points into the input */
         struct qc_moment moment;
         struct qc_delta delta;
         size_t count; /* LIST, TUPLE: children; DICT: pairs */

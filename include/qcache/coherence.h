@@ -13,9 +13,9 @@
 #include "qcache/error.h"
 #include "qcache/segment.h"
 
-#define QC_CELL_DATABASE 0u   /* the database's own cell: whatever may touch everything */
-#define QC_SLOT_CELLS 60u     /* cells a slot can list; a longer list becomes the database's cell */
-#define QC_SESSION_MAX 704u   /* bytes of a slot's session text */
+#define QC_CELL_DATABASE 0u      /* the database's own cell: whatever may touch everything */
+#define QC_SLOT_CELLS 60u        /* cells a slot can list; a longer list becomes the database's cell */
+#define QC_SESSION_MAX 704u      /* bytes of a slot's session text */
 #define QC_SESSION_BIRTH "birth" /* of the slot that marks a segment born for a client-server database (PROTOCOL 2.6) */
 #define QC_NO_LIMIT UINT64_MAX
 
@@ -47,7 +47,8 @@ int qc_write_begin(struct qc_segment *segment, const uint32_t *cells, size_t cou
 
 /* W3, for a known outcome: a new stamp on each cell, writers - 1, the slot emptied. `*stamp` (may be NULL) gets it.
  * QC_ERR_ARGUMENT: no such write. A failure to get the mutex retires the segment. */
-int qc_write_end(struct qc_segment *segment, struct qc_write write, uint64_t *stamp, struct qc_error *error) QC_MUST_USE;
+int qc_write_end(struct qc_segment *segment, struct qc_write write, uint64_t *stamp,
+                 struct qc_error *error) QC_MUST_USE;
 
 /* An unknown outcome: the cells stay marked. With a session text the slot and the lock file are let go, for whoever
  * proves the session gone; without one both stay with the process until it dies, or until qc_write_end or
@@ -60,9 +61,9 @@ enum qc_slot_state { QC_SLOT_FREE = 0, QC_SLOT_WRITING = 1, QC_SLOT_UNKNOWN = 2 
 struct qc_slot_info {
     struct qc_write write;
     enum qc_slot_state state;
-    bool owner_alive;   /* the kernel lock on the slot's byte is held (always false for UNKNOWN with a session) */
-    int32_t pid;        /* for people; never proof */
-    uint64_t since_us;  /* CLOCK_BOOTTIME at begin */
+    bool owner_alive;  /* the kernel lock on the slot's byte is held (always false for UNKNOWN with a session) */
+    int32_t pid;       /* for people; never proof */
+    uint64_t since_us; /* CLOCK_BOOTTIME at begin */
     uint32_t cell_count;
     uint32_t cells[QC_SLOT_CELLS];
     uint32_t session_size;
@@ -80,7 +81,7 @@ int qc_slot_settle(struct qc_segment *segment, struct qc_write write, bool force
 
 /* The last settled write of a cell. False when there was none in this segment's life. */
 struct qc_cell_info {
-    uint64_t word;       /* writers << 48 | stamp */
+    uint64_t word; /* writers << 48 | stamp */
     uint64_t writes;
     int64_t realtime_ms; /* for people */
     int32_t pid;

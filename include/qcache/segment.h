@@ -18,14 +18,15 @@ struct qc_store;
 
 /* Sizes count only for the creator: an existing segment's own sizes win. */
 struct qc_segment_options {
-    uint64_t size;           /* bytes of the whole file */
-    uint32_t cells;          /* 64-bit words, the database's own (number 0) included */
-    uint32_t slots;          /* writes in flight at once, at most 65535 */
-    uint32_t max_entry;      /* bytes of one entry, key and rows together */
-    uint32_t mode;           /* permission bits of the files */
-    int64_t group;           /* group of the files, or -1: the process's */
-    bool born_marked;        /* a client-server database: born with its own cell marked (PROTOCOL 2.6) */
-    const void *identity;    /* what names the database: kept in the header (at most QC_IDENTITY_MAX bytes), compared on open */
+    uint64_t size;      /* bytes of the whole file */
+    uint32_t cells;     /* 64-bit words, the database's own (number 0) included */
+    uint32_t slots;     /* writes in flight at once, at most 65535 */
+    uint32_t max_entry; /* bytes of one entry, key and rows together */
+    uint32_t mode;      /* permission bits of the files */
+    int64_t group;      /* group of the files, or -1: the process's */
+    bool born_marked;   /* a client-server database: born with its own cell marked (PROTOCOL 2.6) */
+    const void
+        *identity; /* what names the database: kept in the header (at most QC_IDENTITY_MAX bytes), compared on open */
     size_t identity_size;
 };
 

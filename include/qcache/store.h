@@ -69,8 +69,9 @@ struct qc_store_info {
 void qc_store_info(struct qc_store *store, struct qc_store_info *info);
 
 /* Calls `visit` for each entry (a copy) of each shard that can be locked; stops when it returns false. */
-int qc_store_visit(struct qc_store *store, bool (*visit)(void *context, const void *key, size_t key_size,
-                                                         const struct qc_entry *entry), void *context) QC_MUST_USE;
+int qc_store_visit(struct qc_store *store,
+                   bool (*visit)(void *context, const void *key, size_t key_size, const struct qc_entry *entry),
+                   void *context) QC_MUST_USE;
 
 /* Checks every shard's structures. Returns the number of findings. */
 size_t qc_store_verify(struct qc_store *store, void (*report)(void *context, const char *finding), void *context);
