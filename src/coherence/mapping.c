@@ -64,8 +64,6 @@ static int read_header(int fd, const char *path, struct qc_header *header, struc
     memset(header, 0, sizeof *header);
     if (qc_file_facts(fd, facts) || qc_file_read(fd, header, sizeof *header, got))
         return qc_error_set(error, QC_ERR_SYSTEM, errno, "%s can't be read", path);
-    if (facts->links == 0)
-        return qc_error_set(error, QC_MISS, 0, "%s was removed", path);
     return QC_OK;
 }
 

@@ -340,6 +340,36 @@ static void test_damage_found_after_a_death_retires_the_segment(void **state)
     qc_segment_close(segment);
 }
 
+static void test_damaged_clock_found_after_a_death_retires_the_segment(void **state)
+{
+    struct place *place = *state;
+    struct qc_segment *segment = must_open(place);
+    const uint32_t cells[] = {3};
+    uint64_t behind = qc_clock(segment) - 64;
+    struct qc_write write;
+
+    die_at(place, "in-mutex=1:kill", SESSION);
+    file_write(place->path, offsetof(struct qc_header, clock), &behind, sizeof behind);
+    assert_int_equal(qc_write_begin(segment, cells, 1, NULL, 0, &write, &place->error), QC_ERR_RETIRED);
+    assert_true(is_replaced(place));
+    qc_segment_close(segment);
+}
+
+/* A fill may have taken its time from it: what is stamped later must be later. */
+static void test_stamp_drawn_by_a_dead_writer_is_not_drawn_again(void **state)
+{
+    struct place *place = *state;
+    struct qc_segment *segment = must_open(place);
+    uint64_t drawn, before = qc_clock(segment);
+
+    die_at(place, "between-clock-and-stamp=kill", "");
+    drawn = qc_clock(segment);
+    assert_true(drawn > before);
+    assert_true(must_end(segment, must_mark(segment, 5)) > drawn);
+    must_be_sound(segment);
+    qc_segment_close(segment);
+}
+
 static void stop_in_mutex(struct place *place, struct child *child)
 {
     static struct task task;
@@ -430,6 +460,8 @@ int main(void)
         TEST(test_death_of_the_recoverer_loses_nothing_either),
         TEST(test_rebuild_shows_final_values_only),
         TEST(test_damage_found_after_a_death_retires_the_segment),
+        TEST(test_damaged_clock_found_after_a_death_retires_the_segment),
+        TEST(test_stamp_drawn_by_a_dead_writer_is_not_drawn_again),
         TEST(test_stopped_owner_of_the_mutex_retires_the_segment_in_a_second),
         TEST(test_settling_behind_a_stopped_owner_retires_the_segment),
         TEST(test_dead_creator_stands_in_nobodys_way),

@@ -12,6 +12,8 @@
 #include <unistd.h>
 
 #include "place.h"
+#include "plat/fork.h"
+#include "plat/time.h"
 
 #define THREADS 3
 #define FORKS 40
@@ -168,6 +170,58 @@ static void test_child_locks_the_file_that_is_mapped(void **state)
     qc_segment_close(segment);
 }
 
+struct inside {
+    struct qc_fork_guard guard;
+    uint32_t entered, half_done; /* atomic */
+};
+
+static void *change_slowly(void *context)
+{
+    struct inside *inside = context;
+    uint64_t start = qc_time_monotonic_us();
+
+    qc_fork_guard_enter(&inside->guard);
+    __atomic_store_n(&inside->half_done, 1, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&inside->entered, 1, __ATOMIC_SEQ_CST);
+    while (qc_time_monotonic_us() - start < 50000)
+        continue;
+    __atomic_store_n(&inside->half_done, 0, __ATOMIC_SEQ_CST);
+    qc_fork_guard_leave(&inside->guard);
+    return NULL;
+}
+
+static void check_whole(struct child *self, void *context)
+{
+    struct inside *inside = context;
+
+    (void)self;
+    CHECK(!__atomic_load_n(&inside->half_done, __ATOMIC_SEQ_CST));
+    qc_fork_guard_enter(&inside->guard);
+    qc_fork_guard_leave(&inside->guard);
+}
+
+static void do_nothing(void *context)
+{
+    (void)context;
+}
+
+static void test_fork_waits_for_what_is_half_changed(void **state)
+{
+    struct inside inside = {.entered = 0};
+    struct child child;
+    pthread_t thread;
+
+    (void)state;
+    assert_int_equal(qc_fork_guard_init(&inside.guard, do_nothing, NULL), QC_OK);
+    assert_int_equal(pthread_create(&thread, NULL, change_slowly, &inside), 0);
+    while (!__atomic_load_n(&inside.entered, __ATOMIC_SEQ_CST))
+        continue;
+    child_start(&child, check_whole, &inside);
+    assert_int_equal(child_end(&child), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    qc_fork_guard_destroy(&inside.guard);
+}
+
 struct team {
     struct qc_segment *segment;
     uint32_t stop; /* atomic */
@@ -290,8 +344,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_child_does_not_keep_its_parents_slot_alive), TEST(test_child_can_not_end_its_parents_write),
         TEST(test_child_writes_with_a_slot_of_its_own),        TEST(test_child_locks_the_file_that_is_mapped),
-        TEST(test_fork_amid_writes_of_other_threads),          TEST(test_fork_amid_writes_in_private_memory),
-        TEST(test_private_memory_of_a_child_is_its_own),
+        TEST(test_fork_waits_for_what_is_half_changed),        TEST(test_fork_amid_writes_of_other_threads),
+        TEST(test_fork_amid_writes_in_private_memory),         TEST(test_private_memory_of_a_child_is_its_own),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -209,6 +209,10 @@ static void test_shrunk_file_is_as_good_as_gone(void **state)
     assert_false(qc_segment_linked(segment));
     pass_check_period();
     assert_false(qc_segment_usable(segment));
+    /* For good: what was cut off is zeros now. */
+    assert_int_equal(truncate(place->path, PLACE_SIZE), 0);
+    pass_check_period();
+    assert_false(qc_segment_usable(segment));
     qc_segment_close(segment);
 }
 
@@ -222,7 +226,9 @@ static void test_relative_path_means_the_same_after_chdir(void **state)
     assert_int_equal(chdir(place->folder.path), 0);
     assert_int_equal(qc_segment_open("a.segment", &place->options, &segment, &place->error), QC_OK);
     assert_int_equal(chdir("/"), 0);
+    assert_int_equal(unlink(place->lock), 0);
     write_once(segment);
+    assert_true(file_exists(place->lock));
     assert_false(is_replaced(place));
     qc_segment_close(segment);
     assert_int_equal(chdir(before), 0);

@@ -66,6 +66,26 @@ static void test_unknown_outcome_stays_marked_until_proved_over(void **state)
     qc_segment_close(segment);
 }
 
+static void test_proof_of_an_earlier_write_settles_no_later_one(void **state)
+{
+    struct place *place = *state;
+    struct qc_segment *segment = must_open(place);
+    struct qc_write first = must_begin(segment, (const uint32_t[]){3}, 1, SESSION), second;
+
+    assert_int_equal(qc_write_abandon(segment, first, &place->error), QC_OK);
+    assert_int_equal(qc_slot_settle(segment, first, false, &place->error), QC_OK);
+    second = must_begin(segment, (const uint32_t[]){3}, 1, SESSION);
+    assert_int_equal(second.slot, first.slot); /* else this shows nothing */
+    assert_int_equal(qc_write_abandon(segment, second, &place->error), QC_OK);
+    assert_int_equal(qc_slot_settle(segment, first, false, &place->error), QC_ERR_ARGUMENT);
+    assert_int_equal(qc_slot_settle(segment, first, true, &place->error), QC_ERR_ARGUMENT);
+    first.slot = PLACE_SLOTS;
+    assert_int_equal(qc_slot_settle(segment, first, true, &place->error), QC_ERR_ARGUMENT);
+    assert_false(valid(segment, 3, QC_STAMP_MAX));
+    assert_int_equal(qc_slot_settle(segment, second, false, &place->error), QC_OK);
+    qc_segment_close(segment);
+}
+
 static void test_later_reply_ends_an_unknown_outcome(void **state)
 {
     struct place *place = *state;
@@ -197,6 +217,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_slots_tell_who_writes_what),
         TEST(test_unknown_outcome_stays_marked_until_proved_over),
+        TEST(test_proof_of_an_earlier_write_settles_no_later_one),
         TEST(test_later_reply_ends_an_unknown_outcome),
         TEST(test_unknown_outcome_without_session_keeps_the_segment_in_place),
         TEST(test_operator_may_settle_anything_and_the_writer_makes_all_fall),
