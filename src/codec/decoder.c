@@ -97,9 +97,9 @@ int qc_decode(struct qc_decoder *decoder, struct qc_value *value)
     uint8_t tag;
     int status;
 
-    if (qc_reader_take_u8(&reader, &tag) != QC_OK || tag > QC_TYPE_DICT)
+    if (qc_reader_take_u8(&reader, &tag) != QC_OK)
         return QC_ERR_CORRUPT;
-    value->type = (enum qc_type)tag;
+    value->type = (enum qc_type)tag; /* one that doesn't exist is refused by take_value */
     status = take_value(&reader, value);
     if (status == QC_OK)
         decoder->at = reader.at;

@@ -108,7 +108,6 @@ static bool sized_in_range(enum qc_type type, const uint8_t *data, size_t size)
 
 int qc_encode_sized(struct qc_encoder *encoder, enum qc_type type, const void *data, size_t size)
 {
-    size_t start = encoder->size;
     uint8_t tag = QC_TYPE_UUID;
     int status;
 
@@ -118,11 +117,7 @@ int qc_encode_sized(struct qc_encoder *encoder, enum qc_type type, const void *d
         status = append(encoder, &tag, sizeof tag);
     else
         status = append_head(encoder, (uint8_t)type, size);
-    if (status == QC_OK)
-        status = append(encoder, data, size);
-    if (status != QC_OK)
-        encoder->size = start;
-    return status;
+    return status == QC_OK ? append(encoder, data, size) : status;
 }
 
 int qc_encode_head(struct qc_encoder *encoder, enum qc_type type, size_t count)

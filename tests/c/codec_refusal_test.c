@@ -6,6 +6,7 @@
 
 #include <cmocka.h> /* needs the four above */
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "codec_values.h"
@@ -55,6 +56,24 @@ static void test_encoder_refuses_what_is_out_of_range(void **state)
     assert_int_equal(status_of(value_delta(1000000000, 0, 0)), QC_ERR_ARGUMENT);
     assert_int_equal(status_of(value_delta(0, 86400, 0)), QC_ERR_ARGUMENT);
     assert_int_equal(status_of(value_delta(0, 0, -1)), QC_ERR_ARGUMENT);
+}
+
+/* Each in a block of its own, so that a sanitizer sees a byte read too far. */
+static void test_cut_utf8_is_refused_without_a_look_behind(void **state)
+{
+    static const char *whole[] = {"\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x90\x98"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof whole / sizeof *whole; i++) {
+        for (size_t size = 1; size < strlen(whole[i]); size++) {
+            char *cut = malloc(size);
+
+            assert_non_null(cut);
+            memcpy(cut, whole[i], size);
+            assert_int_equal(status_of(value_sized(QC_TYPE_TEXT, cut, size)), QC_ERR_ARGUMENT);
+            free(cut);
+        }
+    }
 }
 
 static void test_decimal_has_python_s_spelling_only(void **state)
@@ -144,6 +163,10 @@ static void test_cap_is_never_passed(void **state)
     assert_int_equal(qc_encode_sized(&encoder, QC_TYPE_TEXT, text, sizeof text), QC_ERR_TOO_LARGE);
     qc_encoder_release(&encoder);
     assert_null(encoder.data);
+    qc_encoder_init(&encoder, 100);
+    assert_int_equal(qc_encode_int(&encoder, 1), QC_OK);
+    assert_true(encoder.room <= 100);
+    qc_encoder_release(&encoder);
     qc_encoder_init(&encoder, 0);
     assert_int_equal(qc_encode_int(&encoder, 1), QC_ERR_TOO_LARGE);
     qc_encoder_release(&encoder);
@@ -153,6 +176,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_encoder_refuses_what_is_out_of_range),
+        cmocka_unit_test(test_cut_utf8_is_refused_without_a_look_behind),
         cmocka_unit_test(test_decimal_has_python_s_spelling_only),
         cmocka_unit_test(test_decoder_refuses_what_no_encoder_wrote),
         cmocka_unit_test(test_rows_head),
