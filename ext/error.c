@@ -1,6 +1,8 @@
 /* The one place where what the library reports becomes a Python exception. */
 #include "engine.h"
 
+#include <string.h>
+
 /* `name` becomes an attribute of `exception`; takes over `value`, which may be NULL with an exception set. */
 static int describe(PyObject *exception, PyObject *name, PyObject *value)
 {
@@ -12,8 +14,11 @@ static int describe(PyObject *exception, PyObject *name, PyObject *value)
 
 PyObject *engine_error_raise(struct engine_state *state, const struct qc_error *error)
 {
-    PyObject *exception = PyObject_CallFunction(state->segment_error, "s", error->message);
+    /* The message names a file, whose name may be any bytes, and may be cut anywhere. */
+    PyObject *message = PyUnicode_DecodeUTF8(error->message, (Py_ssize_t)strlen(error->message), "replace");
+    PyObject *exception = message == NULL ? NULL : PyObject_CallOneArg(state->segment_error, message);
 
+    Py_XDECREF(message);
     if (exception == NULL)
         return NULL;
     if (describe(exception, state->name_status, PyUnicode_FromString(qc_status_name(error->status))) == 0 &&

@@ -232,8 +232,9 @@ static PyMethodDef methods[] = {
 static PyModuleDef_Slot slots[] = {
     {Py_mod_exec, ENGINE_SLOT(execute)},
 #if PY_VERSION_HEX >= 0x030C0000
-    /* State is per module, and libqcache keeps nothing but the list that fork needs, which has a lock. */
-    {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
+    /* State is per module; but datetime's C interface, which we stand on, is not there (3.12) or not sound (3.13) in an
+     * interpreter with a GIL of its own. */
+    {Py_mod_multiple_interpreters, Py_MOD_MULTIPLE_INTERPRETERS_SUPPORTED},
 #endif
 #if PY_VERSION_HEX >= 0x030D0000
     /* L1's table and the spare buffers are guarded by the GIL alone. */

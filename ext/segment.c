@@ -18,35 +18,23 @@ int engine_limit(PyObject *object, uint64_t *limit)
     return engine_number("limit", object, UINT64_MAX, limit);
 }
 
-int engine_dict_put(PyObject *dict, const char *name, PyObject *value)
-{
-    int result = value == NULL ? -1 : PyDict_SetItemString(dict, name, value);
-
-    Py_XDECREF(value);
-    return result;
-}
-
 /* Facts that don't change while the segment is open. */
 static int learn(struct segment *self, const char *path)
 {
-    struct qc_segment_info *info = PyMem_Malloc(sizeof *info);
+    struct qc_segment_info info;
 
-    if (info == NULL) {
-        PyErr_NoMemory();
-        return -1;
-    }
-    qc_segment_info(self->handle, info);
+    qc_segment_info(self->handle, &info);
     self->store = qc_segment_store(self->handle);
     self->storable = self->store != NULL;
-    self->created = info->created_here;
-    self->is_private = info->is_private;
-    self->cells_count = info->cells;
-    self->max_entry = info->max_entry;
-    self->size = info->size;
-    self->identity = PyBytes_FromStringAndSize((const char *)info->identity, (Py_ssize_t)info->identity_size);
+    self->created = info.created_here;
+    self->is_private = info.is_private;
+    self->cells_count = info.cells;
+    self->slots_count = info.slots;
+    self->max_entry = info.max_entry;
+    self->size = info.size;
+    self->identity = PyBytes_FromStringAndSize((const char *)info.identity, (Py_ssize_t)info.identity_size);
     self->unique = PyBytes_FromStringAndSize((const char *)qc_segment_unique(self->handle), QC_UNIQUE_SIZE);
     self->path = path == NULL ? Py_NewRef(Py_None) : PyUnicode_DecodeFSDefault(path);
-    PyMem_Free(info);
     return self->identity != NULL && self->unique != NULL && self->path != NULL ? 0 : -1;
 }
 
@@ -73,8 +61,9 @@ static void dealloc(struct segment *self)
     qc_entry_release(&self->spare);
     /* Closing would look like the death of the process to others, who would then settle a write whose outcome nobody
      * knows (PROTOCOL 2.5): a segment with such a write stays mapped until the process is gone. */
-    if (self->pinned == 0)
+    if (self->pinned == NULL || PySet_GET_SIZE(self->pinned) == 0)
         qc_segment_close(self->handle);
+    Py_XDECREF(self->pinned);
     Py_XDECREF(self->path);
     Py_XDECREF(self->identity);
     Py_XDECREF(self->unique);

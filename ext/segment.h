@@ -11,10 +11,10 @@ struct segment {
     struct qc_store *store;                  /* the handle's; NULL: another store version */
     PyObject *path, *identity, *unique;
     char created, is_private, storable;
-    unsigned int cells_count, max_entry;
+    unsigned int cells_count, slots_count, max_entry;
     unsigned long long size;
     struct qc_entry spare; /* a lookup takes it out for its room and puts it back */
-    size_t pinned;         /* writes begun here that only this process's life or end_write can end */
+    PyObject *pinned; /* tickets of writes that only end_write or the end of this process can end; NULL: none yet */
 };
 
 /* The Segment behind `object`, or NULL with TypeError. Borrowed. */
@@ -26,9 +26,6 @@ int engine_limit(PyObject *object, uint64_t *limit);
 /* Whether entries read at `time` on these cells may be served now. */
 bool engine_segment_serves(const struct segment *segment, const struct engine_cells *cells, uint64_t time,
                            uint64_t limit);
-
-/* Adds `value`, which may be NULL with an exception set and is taken over, to a dict. */
-int engine_dict_put(PyObject *dict, const char *name, PyObject *value);
 
 /* Methods; docstrings are in the table of segment.c. */
 

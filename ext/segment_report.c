@@ -4,71 +4,33 @@
 #include <stdlib.h>
 #include <string.h>
 
-static PyObject *number(uint64_t value)
-{
-    return PyLong_FromUnsignedLongLong(value);
-}
-
-static int put_sizes(PyObject *dict, const struct qc_segment_info *info)
-{
-    return engine_dict_put(dict, "size", number(info->size)) < 0 ||
-                   engine_dict_put(dict, "cells", number(info->cells)) < 0 ||
-                   engine_dict_put(dict, "slots", number(info->slots)) < 0 ||
-                   engine_dict_put(dict, "max_entry", number(info->max_entry)) < 0 ||
-                   engine_dict_put(dict, "shards", number(info->shards)) < 0 ||
-                   engine_dict_put(dict, "frozen_version", number(info->frozen_version)) < 0 ||
-                   engine_dict_put(dict, "store_version", number(info->store_version)) < 0
-               ? -1
-               : 0;
-}
-
-static int put_counters(PyObject *dict, const struct qc_segment_info *info)
-{
-    return engine_dict_put(dict, "clock", number(info->clock)) < 0 ||
-                   engine_dict_put(dict, "hits", number(info->hits)) < 0 ||
-                   engine_dict_put(dict, "misses", number(info->misses)) < 0 ||
-                   engine_dict_put(dict, "fills", number(info->fills)) < 0 ||
-                   engine_dict_put(dict, "writes", number(info->writes)) < 0 ||
-                   engine_dict_put(dict, "slots_used", number(info->slots_used)) < 0 ||
-                   engine_dict_put(dict, "cells_marked", number(info->cells_marked)) < 0 ||
-                   engine_dict_put(dict, "retired", PyBool_FromLong(info->retired)) < 0
-               ? -1
-               : 0;
-}
-
-static int put_store(PyObject *dict, const struct qc_store_info *info)
-{
-    return engine_dict_put(dict, "capacity", number(info->capacity)) < 0 ||
-                   engine_dict_put(dict, "used", number(info->used)) < 0 ||
-                   engine_dict_put(dict, "entries", number(info->entries)) < 0 ||
-                   engine_dict_put(dict, "evicted", number(info->evicted)) < 0 ||
-                   engine_dict_put(dict, "reinserted", number(info->reinserted)) < 0 ||
-                   engine_dict_put(dict, "refused", number(info->refused)) < 0 ||
-                   engine_dict_put(dict, "damaged", number(info->damaged)) < 0
-               ? -1
-               : 0;
-}
-
 /* The names of struct qc_segment_info and struct qc_store_info. */
+static PyObject *describe(const struct qc_segment_info *info, const struct qc_store_info *store)
+{
+    return Py_BuildValue(
+        "{s:K,s:I,s:I,s:I,s:I,s:I,s:I,s:K,s:K,s:K,s:K,s:K,s:I,s:I,s:N,s:N,s:K,s:K,s:K,s:K,s:K,s:K,s:K}", "size",
+        (unsigned long long)info->size, "cells", info->cells, "slots", info->slots, "max_entry", info->max_entry,
+        "shards", info->shards, "frozen_version", info->frozen_version, "store_version", info->store_version, "clock",
+        (unsigned long long)info->clock, "hits", (unsigned long long)info->hits, "misses",
+        (unsigned long long)info->misses, "fills", (unsigned long long)info->fills, "writes",
+        (unsigned long long)info->writes, "slots_used", info->slots_used, "cells_marked", info->cells_marked, "retired",
+        PyBool_FromLong(info->retired), "private", PyBool_FromLong(info->is_private), "capacity",
+        (unsigned long long)store->capacity, "used", (unsigned long long)store->used, "entries",
+        (unsigned long long)store->entries, "evicted", (unsigned long long)store->evicted, "reinserted",
+        (unsigned long long)store->reinserted, "refused", (unsigned long long)store->refused, "damaged",
+        (unsigned long long)store->damaged);
+}
+
 PyObject *engine_segment_stats(struct segment *self, PyObject *unused)
 {
-    struct qc_segment_info *info = PyMem_Malloc(sizeof *info);
+    struct qc_segment_info info;
     struct qc_store_info store = {0};
-    PyObject *dict = PyDict_New();
 
     (void)unused;
-    if (info == NULL || dict == NULL) {
-        PyMem_Free(info);
-        Py_XDECREF(dict);
-        return PyErr_NoMemory();
-    }
-    Py_BEGIN_ALLOW_THREADS qc_segment_info(self->handle, info);
+    Py_BEGIN_ALLOW_THREADS qc_segment_info(self->handle, &info);
     if (self->store != NULL)
         qc_store_info(self->store, &store);
-    Py_END_ALLOW_THREADS if (put_sizes(dict, info) < 0 || put_counters(dict, info) < 0 || put_store(dict, &store) < 0 ||
-                             engine_dict_put(dict, "private", PyBool_FromLong(info->is_private)) < 0) Py_CLEAR(dict);
-    PyMem_Free(info);
-    return dict;
+    Py_END_ALLOW_THREADS return describe(&info, &store);
 }
 
 /* Collected without the GIL. */

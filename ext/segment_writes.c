@@ -31,6 +31,32 @@ static PyObject *raise_for(struct segment *self, const struct qc_error *error)
     return engine_error_raise(engine_state_of_type(Py_TYPE(self)), error);
 }
 
+static int pin(struct segment *self, PyObject *ticket)
+{
+    if (self->pinned == NULL)
+        self->pinned = PySet_New(NULL);
+    return self->pinned == NULL ? -1 : PySet_Add(self->pinned, ticket);
+}
+
+static int unpin(struct segment *self, PyObject *ticket)
+{
+    return self->pinned == NULL || PySet_Discard(self->pinned, ticket) >= 0 ? 0 : -1;
+}
+
+/* The ticket of a write that has been marked. Without one the caller could never end it: nothing has run yet, so it is
+ * ended here. */
+static PyObject *issue(struct segment *self, struct qc_write write, bool has_session)
+{
+    PyObject *ticket = ticket_of(write, has_session);
+
+    if (ticket != NULL && pin(self, ticket) == 0)
+        return ticket;
+    Py_XDECREF(ticket);
+    if (qc_write_end(self->handle, write, NULL, NULL) != QC_OK)
+        qc_segment_retire(self->handle);
+    return NULL;
+}
+
 PyObject *engine_segment_begin_write(struct segment *self, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
 {
     static const char *const names[] = {"cells", "session", NULL};
@@ -51,9 +77,7 @@ PyObject *engine_segment_begin_write(struct segment *self, PyObject *const *args
     /* W1: may wait for the mutex, whose owner may be a thread of ours that wants the GIL next. */
     Py_BEGIN_ALLOW_THREADS status =
         qc_write_begin(self->handle, cells.items, cells.count, session, size, &write, &error);
-    Py_END_ALLOW_THREADS if (status != QC_OK) return raise_for(self, &error);
-    self->pinned++;
-    return ticket_of(write, size > 0);
+    Py_END_ALLOW_THREADS return status == QC_OK ? issue(self, write, size > 0) : raise_for(self, &error);
 }
 
 PyObject *engine_segment_end_write(struct segment *self, PyObject *ticket)
@@ -68,8 +92,7 @@ PyObject *engine_segment_end_write(struct segment *self, PyObject *ticket)
         return NULL;
     Py_BEGIN_ALLOW_THREADS status = qc_write_end(self->handle, write, &stamp, &error); /* W3 */
     Py_END_ALLOW_THREADS if (status != QC_OK) return raise_for(self, &error);
-    self->pinned--;
-    return PyLong_FromUnsignedLongLong(stamp);
+    return unpin(self, ticket) < 0 ? NULL : PyLong_FromUnsignedLongLong(stamp);
 }
 
 PyObject *engine_segment_abandon_write(struct segment *self, PyObject *ticket)
@@ -83,8 +106,9 @@ PyObject *engine_segment_abandon_write(struct segment *self, PyObject *ticket)
         return NULL;
     Py_BEGIN_ALLOW_THREADS status = qc_write_abandon(self->handle, write, &error);
     Py_END_ALLOW_THREADS if (status != QC_OK) return raise_for(self, &error);
-    if (has_session)
-        self->pinned--; /* the slot is let go; without a session it lasts as long as the process */
+    /* Without a session the slot lasts as long as the process does. */
+    if (has_session && unpin(self, ticket) < 0)
+        return NULL;
     Py_RETURN_NONE;
 }
 
@@ -95,22 +119,11 @@ static const char *state_word(enum qc_slot_state state)
 
 static PyObject *describe_slot(const struct qc_slot_info *slot)
 {
-    PyObject *dict = PyDict_New();
-
-    if (dict == NULL)
-        return NULL;
-    if (engine_dict_put(dict, "ticket", ticket_of(slot->write, slot->session_size > 0)) < 0 ||
-        engine_dict_put(dict, "state", PyUnicode_FromString(state_word(slot->state))) < 0 ||
-        engine_dict_put(dict, "owner_alive", PyBool_FromLong(slot->owner_alive)) < 0 ||
-        engine_dict_put(dict, "pid", PyLong_FromLong(slot->pid)) < 0 ||
-        engine_dict_put(dict, "since_us", PyLong_FromUnsignedLongLong(slot->since_us)) < 0 ||
-        engine_dict_put(dict, "cells",
-                        PyBytes_FromStringAndSize((const char *)slot->cells,
-                                                  (Py_ssize_t)(slot->cell_count * sizeof(uint32_t)))) < 0 ||
-        engine_dict_put(dict, "session", PyBytes_FromStringAndSize((const char *)slot->session, slot->session_size)) <
-            0)
-        Py_CLEAR(dict);
-    return dict;
+    return Py_BuildValue("{s:N,s:s,s:N,s:i,s:K,s:y#,s:y#}", "ticket", ticket_of(slot->write, slot->session_size > 0),
+                         "state", state_word(slot->state), "owner_alive", PyBool_FromLong(slot->owner_alive), "pid",
+                         (int)slot->pid, "since_us", (unsigned long long)slot->since_us, "cells", slot->cells,
+                         (Py_ssize_t)(slot->cell_count * sizeof(uint32_t)), "session", slot->session,
+                         (Py_ssize_t)slot->session_size);
 }
 
 static PyObject *describe_slots(const struct qc_slot_info *slots, size_t count)
@@ -127,29 +140,15 @@ static PyObject *describe_slots(const struct qc_slot_info *slots, size_t count)
     return list;
 }
 
-static int slots_room(struct segment *self, size_t *room)
-{
-    struct qc_segment_info *info = PyMem_Malloc(sizeof *info);
-
-    if (info == NULL)
-        return -1;
-    qc_segment_info(self->handle, info);
-    *room = info->slots;
-    PyMem_Free(info);
-    return 0;
-}
-
 PyObject *engine_segment_slots(struct segment *self, PyObject *unused)
 {
-    struct qc_slot_info *slots = NULL;
+    size_t room = self->slots_count, found = 0;
+    struct qc_slot_info *slots = PyMem_New(struct qc_slot_info, room);
     struct qc_error error;
-    size_t room = 0, found = 0;
     PyObject *list;
     int status;
 
     (void)unused;
-    if (slots_room(self, &room) == 0)
-        slots = PyMem_New(struct qc_slot_info, room);
     if (slots == NULL)
         return PyErr_NoMemory();
     Py_BEGIN_ALLOW_THREADS status = qc_slots(self->handle, slots, room, &found, &error);
@@ -177,6 +176,8 @@ PyObject *engine_segment_settle(struct segment *self, PyObject *const *args, Py_
     Py_END_ALLOW_THREADS if (status == QC_ERR_ARGUMENT) Py_RETURN_FALSE;
     if (status != QC_OK)
         return raise_for(self, &error);
+    if (unpin(self, given[0]) < 0)
+        return NULL;
     Py_RETURN_TRUE;
 }
 

@@ -70,7 +70,7 @@ def test_cap_leaves_the_next_call_alone() -> None:
 @given(row_sets(), st.data())
 @settings(max_examples=150, deadline=None)
 def test_damaged_bytes_are_refused_or_spell_the_same(rows: Any, data: st.DataObject) -> None:
-    """One changed byte may make other rows (a checksum guards entries), but then rows this encoder writes that way."""
+    """One changed byte may make other rows (entries are summed), but never a second spelling."""
     encoded = bytearray(encode(rows))
     at = data.draw(st.integers(0, len(encoded) - 1))
     encoded[at] = data.draw(st.integers(0, 255))
@@ -118,7 +118,7 @@ def number(value: int) -> bytes:
 
 @pytest.mark.parametrize("head", [LIST, TUPLE])
 def test_hostile_counts_take_no_memory(head: bytes) -> None:
-    """Each of 60 nested containers claims all bytes that follow it: 60 times the input must not be allocated."""
+    """Each of 60 nested containers claims all that follows: it must not be allocated 60 times."""
     import tracemalloc
 
     body = NULL * 1_000_000
@@ -264,7 +264,9 @@ def test_tuples_nested_without_end_are_not_shareable() -> None:
     for _ in range(100_000):
         value = (value,)
     assert _engine.shareable([(value,)]) is False
-    while isinstance(value, tuple):  # freed step by step: CPython's own deallocation is not the test
+    while isinstance(
+        value, tuple
+    ):  # freed step by step: CPython's own deallocation is not the test
         (value,) = value
 
 
