@@ -20,7 +20,7 @@ def packed(rows: Any, key: bytes = b"key", cells: bytes = CELLS, time: int = 123
 
 
 @given(row_sets(), st.binary(), st.integers(0, 2**64 - 1))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_entry_comes_back_as_it_was(rows: Any, key: bytes, time: int) -> None:
     found = _engine.unpack_entry(packed(rows, key, time=time), key)
     assert found is not None

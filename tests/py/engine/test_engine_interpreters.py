@@ -1,4 +1,4 @@
-"""The module in several interpreters of one process (with one GIL, as mod_wsgi has them), and anew."""
+"""The module in several interpreters with one GIL, as mod_wsgi has them, and loaded again."""
 
 import importlib.util
 import subprocess

@@ -68,7 +68,7 @@ def test_cap_leaves_the_next_call_alone() -> None:
 
 
 @given(row_sets(), st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_damaged_bytes_are_refused_or_spell_the_same(rows: Any, data: st.DataObject) -> None:
     """One changed byte may make other rows (entries are summed), but never a second spelling."""
     encoded = bytearray(encode(rows))
@@ -82,7 +82,7 @@ def test_damaged_bytes_are_refused_or_spell_the_same(rows: Any, data: st.DataObj
 
 
 @given(row_sets())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_cut_or_longer_bytes_are_refused(rows: Any) -> None:
     encoded = encode(rows)
     for cut in range(len(encoded)):
@@ -202,14 +202,14 @@ def test_values_that_look_alike_have_keys_of_their_own() -> None:
 
 
 @given(values, values)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_keys_are_equal_just_when_values_are_the_same(left: Any, right: Any) -> None:
     assert (_engine.encode_key((left,)) == _engine.encode_key((right,))) is same(left, right)
     assert _engine.encode_key((left,)) == _engine.encode_key([left])
 
 
 @given(st.lists(values, max_size=4), st.lists(values, max_size=4))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_parts_of_a_key_do_not_run_together(left: list[Any], right: list[Any]) -> None:
     assert (_engine.encode_key(left) == _engine.encode_key(right)) is same(left, right)
 
@@ -285,7 +285,7 @@ def size_of(value: Any) -> int:
 
 
 @given(row_sets())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_footprint_is_what_python_says(rows: Any) -> None:
     """But for small integers, which are all counted alike: at most eight bytes more."""
     slack = 8 * sum(str(rows).count(mark) for mark in "0123456789") + 8 * len(str(rows))

@@ -12,7 +12,7 @@ HEADER = Path(__file__).parents[3] / "include" / "qcache" / "sqlscan.h"
 
 
 def test_flags_are_those_of_the_header() -> None:
-    flags = re.findall(r"QC_SQL_(\w+) = 1 << (\d+)", HEADER.read_text())
+    flags = re.findall(r"QC_SQL_(\w+) =\s*1 << (\d+)", HEADER.read_text())
     assert len(flags) == 21
     assert {name: getattr(_engine, name) for name, _ in flags} == {
         name: 1 << int(shift) for name, shift in flags

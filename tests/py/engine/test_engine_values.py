@@ -29,13 +29,13 @@ def round_trip(value: Any) -> Any:
 
 
 @given(values)
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=300, deadline=None)
 def test_value_comes_back_as_it_was(value: Any) -> None:
     assert same(round_trip(value), value)
 
 
 @given(row_sets())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_rows_come_back_as_they_were(rows: list[tuple[Any, ...]]) -> None:
     encoded = _engine.encode_rows(rows, CAP)
     assert encoded is not None
