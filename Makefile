@@ -30,7 +30,10 @@ demo: setup ## Caches real queries over 34,000 cities in several processes, and 
 
 .PHONY: shell
 shell: setup ## A Django shell with the sample models and a little data
-	@$(PYTHON_BIN) sample/manage.py prepare garage
+	@$(PYTHON_BIN) sample/manage.py migrate --verbosity=0 --skip-checks
+	@$(PYTHON_BIN) sample/manage.py load_garage --skip-checks
+	@echo "Manufacturer, Engine, Car, Driver; Person, Group, Membership; Country, City, Tag. Try:"
+	@echo "  Car.objects.select_related('make').filter(drivers__first_name='Grace')"
 	@$(PYTHON_BIN) sample/manage.py shell
 
 .PHONY: test

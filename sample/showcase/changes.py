@@ -9,8 +9,7 @@ from django.db.models import F
 
 from django_cache_manager.api import uncached
 from geo.models import City, Country, Tag
-from showcase.queries import PARIS, QUERIES
-from showcase.worker import digest
+from showcase.queries import PARIS, QUERIES, digest
 from showcase.workers import Workers
 
 

@@ -3,6 +3,8 @@
 Each returns plain data, or model instances that `plain()` turns into plain data, untimed.
 """
 
+import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -97,3 +99,8 @@ def plain(result: Any) -> Any:
     if isinstance(result, list | tuple):
         return [plain(value) for value in result]
     return result
+
+
+def digest(result: Any) -> str:
+    text = json.dumps(plain(result), default=str, sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()

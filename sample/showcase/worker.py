@@ -5,7 +5,6 @@
 {"do": "population", "id": n}   what this process sees of one city
 """
 
-import hashlib
 import json
 import os
 import sys
@@ -24,13 +23,8 @@ django.setup()
 
 from django_cache_manager.api import uncached  # noqa: E402
 from geo.models import City  # noqa: E402
-from showcase.queries import QUERIES, PageQuery, plain  # noqa: E402
+from showcase.queries import QUERIES, PageQuery, digest  # noqa: E402
 from showcase.statements import count_statements  # noqa: E402
-
-
-def digest(result: Any) -> str:
-    text = json.dumps(plain(result), default=str, sort_keys=True)
-    return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
 
 
 def timed(run: Callable[[], Any]) -> tuple[float, int, str]:
