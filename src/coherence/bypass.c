@@ -35,8 +35,11 @@ static int begin(const char *path, const struct qc_segment_options *options, str
     const struct qc_file_access access = {.mode = options->mode, .group = options->group};
     int status = qc_gate_new(path, &access, &bypass->gate, error);
 
-    if (!status)
+    if (!status) {
+        /* Else the next segment would have to wait for a moment when nobody writes. */
+        qc_gate_yield(bypass->gate, QC_YIELD_WAIT_MS);
         status = qc_gate_enter(bypass->gate, QC_WRITE_WAIT_MS, error);
+    }
     if (!status)
         status = check_absent(path, &access, options, error);
     if (!status)

@@ -94,7 +94,7 @@ static int replace(const char *path, const struct qc_file_access *access, const 
 
     if (status)
         return status;
-    status = qc_gate_seize(gate, error);
+    status = qc_gate_seize(gate, QC_SEIZE_WAIT_MS, error);
     if (!status) {
         status = open_sound(path, access, options, out, error);
         if (replaceable(status)) {

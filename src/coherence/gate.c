@@ -10,7 +10,8 @@
 #include "plat/time.h"
 
 #define SUFFIX ".lock"
-#define LOCK_BYTE 0u
+#define LOCK_BYTE 0u /* the lock itself */
+#define TURN_BYTE 1u /* held by the creator that waits for it */
 #define PAUSE_US 1000u
 
 struct qc_gate {
@@ -78,6 +79,17 @@ static int open_guarded(struct qc_gate *gate, struct qc_error *error)
     return status;
 }
 
+/* Whether the open file still bears the name. A creator looks at the name; for writers, who come often, it is enough that
+ * nobody removed or replaced it, which the link count tells at half the cost. */
+static bool in_place_guarded(const struct qc_gate *gate, enum qc_lock_kind kind)
+{
+    struct qc_file_facts now;
+
+    if (kind == QC_LOCK_EXCLUSIVE)
+        return qc_file_is_at(gate->path, &gate->facts);
+    return qc_file_facts(gate->fd, &now) == 0 && now.links > 0;
+}
+
 /* Takes the lock on the file that bears the name *after* it was taken: a lock on a removed file excludes nobody. */
 static int take_guarded(struct qc_gate *gate, enum qc_lock_kind kind, struct qc_error *error)
 {
@@ -88,7 +100,7 @@ static int take_guarded(struct qc_gate *gate, enum qc_lock_kind kind, struct qc_
     status = qc_lock_take(gate->fd, LOCK_BYTE, kind);
     if (status)
         return qc_error_set(error, status, errno, "%s can't be locked", gate->path);
-    if (qc_file_is_at(gate->path, &gate->facts))
+    if (in_place_guarded(gate, kind))
         return QC_OK;
     qc_file_close(gate->fd);
     gate->fd = -1;
@@ -104,7 +116,7 @@ static int enter_once(struct qc_gate *gate, bool *final, struct qc_error *error)
     qc_fork_guard_enter(&gate->guard);
     if (gate->holders == 0) {
         status = take_guarded(gate, QC_LOCK_SHARED, error);
-    } else if (!qc_file_is_at(gate->path, &gate->facts)) {
+    } else if (!in_place_guarded(gate, QC_LOCK_SHARED)) {
         /* The lock that our other threads rely on can't be exchanged under them. */
         *final = true;
         status = qc_error_set(error, QC_ERR_RETIRED, 0, "%s was removed while in use", gate->path);
@@ -138,15 +150,46 @@ void qc_gate_leave(struct qc_gate *gate)
     qc_fork_guard_leave(&gate->guard);
 }
 
-int qc_gate_seize(struct qc_gate *gate, struct qc_error *error)
+void qc_gate_yield(struct qc_gate *gate, unsigned wait_ms)
 {
+    uint64_t deadline = qc_time_monotonic_us() + (uint64_t)wait_ms * 1000;
+    bool creator;
+
+    do {
+        qc_fork_guard_enter(&gate->guard);
+        creator = !open_guarded(gate, NULL) && qc_lock_test(gate->fd, TURN_BYTE, QC_LOCK_SHARED) == 1;
+        qc_fork_guard_leave(&gate->guard);
+        if (creator)
+            qc_time_wait_us(PAUSE_US);
+    } while (creator && qc_time_monotonic_us() < deadline);
+}
+
+/* One try, first for the turn, then for the lock: QC_ERR_BUSY is worth another. */
+static int seize_guarded(struct qc_gate *gate, struct qc_error *error)
+{
+    int status = open_guarded(gate, error);
+
+    if (status)
+        return status;
+    status = qc_lock_take(gate->fd, TURN_BYTE, QC_LOCK_EXCLUSIVE);
+    if (status == QC_ERR_BUSY && qc_lock_test(gate->fd, LOCK_BYTE, QC_LOCK_SHARED) == 1)
+        return qc_error_set(error, QC_ERR_RETIRED, 0, "%s: another process creates the segment", gate->path);
+    if (status)
+        return qc_error_set(error, status, errno, "%s can't be locked", gate->path);
+    return take_guarded(gate, QC_LOCK_EXCLUSIVE, error);
+}
+
+int qc_gate_seize(struct qc_gate *gate, unsigned wait_ms, struct qc_error *error)
+{
+    uint64_t deadline = qc_time_monotonic_us() + (uint64_t)wait_ms * 1000;
     int status;
 
-    qc_fork_guard_enter(&gate->guard);
-    status = take_guarded(gate, QC_LOCK_EXCLUSIVE, error);
-    /* Whoever stands in the way of a shared lock too is another creator, who will be done soon. */
-    if (status == QC_ERR_BUSY && qc_lock_test(gate->fd, LOCK_BYTE, QC_LOCK_SHARED) == 1)
-        status = qc_error_set(error, QC_ERR_RETIRED, 0, "%s: another process creates the segment", gate->path);
-    qc_fork_guard_leave(&gate->guard);
-    return status;
+    for (;;) {
+        qc_fork_guard_enter(&gate->guard);
+        status = seize_guarded(gate, error);
+        qc_fork_guard_leave(&gate->guard);
+        if (status != QC_ERR_BUSY || qc_time_monotonic_us() >= deadline)
+            return status;
+        qc_time_wait_us(PAUSE_US);
+    }
 }

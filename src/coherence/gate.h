@@ -23,8 +23,13 @@ void qc_gate_free(struct qc_gate *gate);
 int qc_gate_enter(struct qc_gate *gate, unsigned wait_ms, struct qc_error *error) QC_MUST_USE;
 void qc_gate_leave(struct qc_gate *gate);
 
-/* Holds the lock alone until qc_gate_free; never waits. QC_ERR_BUSY: writers hold it. QC_ERR_RETIRED: another creator
- * does, or the file was replaced just now: look again at what is there. For a gate that nobody has entered. */
-int qc_gate_seize(struct qc_gate *gate, struct qc_error *error) QC_MUST_USE;
+/* Waits while a creator stands before the gate, at most `wait_ms`. For writers that follow one another closely and would
+ * between them never let it in. */
+void qc_gate_yield(struct qc_gate *gate, unsigned wait_ms);
+
+/* Holds the lock alone until qc_gate_free; waits up to `wait_ms` for writers to leave. QC_ERR_BUSY: they have not.
+ * QC_ERR_RETIRED: another creator holds it, or the file was replaced just now: look again at what is there. For a gate
+ * that nobody has entered. */
+int qc_gate_seize(struct qc_gate *gate, unsigned wait_ms, struct qc_error *error) QC_MUST_USE;
 
 #endif

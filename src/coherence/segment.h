@@ -10,6 +10,8 @@
 
 #define QC_WRITE_WAIT_MS 1000u /* of a writer for the gate and for the mutex: longer retires the segment */
 #define QC_LOOK_WAIT_MS 50u    /* of who only looks */
+#define QC_SEIZE_WAIT_MS 50u   /* of a creator for writers to leave the gate */
+#define QC_YIELD_WAIT_MS 200u  /* of a bypass for a creator that wants to go first */
 #define QC_CHECK_PERIOD_MS 10u /* of a reader's look whether the file is still there */
 #define QC_NEWCOMER_WAIT_US (2u * 1000u * QC_CHECK_PERIOD_MS)
 
