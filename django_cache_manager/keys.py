@@ -17,6 +17,8 @@ from . import _engine
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
     from .identity import Facts
 
 KIND_ROWS = 0
@@ -24,14 +26,22 @@ KIND_FIRST_ROW = 1
 
 
 def sql_key(
-    facts: Facts, time_zone: str, sql: str, params: Sequence[Any], kind: int, columns: int | None
+    connection: BaseDatabaseWrapper,
+    facts: Facts,
+    sql: str,
+    params: Sequence[Any],
+    kind: int,
+    columns: int | None,
 ) -> bytes:
     """The key of a statement's rows.
 
     `columns` is how many columns of each row are kept, None for all. Raises `_engine.Unencodable`
     for a parameter whose meaning to the driver can't be told from its bytes.
     """
-    head = (kind, columns, facts.user, time_zone, bool(django_settings.USE_TZ), sql)
+    zone = connection.timezone_name
+    # PostgreSQL refuses some statements when the server binds the parameters.
+    binding = bool(connection.settings_dict["OPTIONS"].get("server_side_binding"))
+    head = (kind, columns, facts.user, zone, binding, bool(django_settings.USE_TZ), sql)
     try:
         return _engine.encode_key((*head, *params))
     except _engine.Unencodable:

@@ -187,8 +187,7 @@ class _Read:
         else:
             kind = keys.KIND_ROWS
             columns = compiler.col_count if compiler.has_extra_select else None
-        zone = self.connection.timezone_name
-        return keys.sql_key(facts, zone, self.sql, self.params, kind, columns)
+        return keys.sql_key(self.connection, facts, self.sql, self.params, kind, columns)
 
     @staticmethod
     def _own(place: _Place) -> bool:
