@@ -109,8 +109,10 @@ static void query_after_as(struct qc_scan *scan)
         else
             qc_scan_advance(scan);
     }
-    if (qc_scan_accept(scan, QC_WORD_AS) && qc_scan_at(scan, QC_WORD_EXECUTE))
+    if (qc_scan_accept(scan, QC_WORD_AS) && qc_scan_at(scan, QC_WORD_EXECUTE)) {
         qc_scan_unknown(scan);
+        return;
+    }
     (void)qc_scan_query(scan);
 }
 

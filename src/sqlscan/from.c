@@ -10,10 +10,12 @@ static bool is_postgresql(const struct qc_scan *scan)
     return scan->lexer.dialect == QC_SQL_POSTGRESQL;
 }
 
-/* [AS] alias [(columns)], AS (columns and types). Not taking an alias for what it is would only be safe where the next
- * word means nothing to the walk, so all but the words that go on with the statement are aliases. */
-static void alias(struct qc_scan *scan)
+/* [AS] alias [(columns)], AS (columns and types). All but the words that go on with the statement are aliases; SET goes
+ * on with an UPDATE only. */
+static void alias(struct qc_scan *scan, bool target)
 {
+    if (target && qc_scan_at(scan, QC_WORD_SET))
+        return;
     const enum qc_token_kind kind = scan->token->kind;
     if (qc_scan_accept(scan, QC_WORD_AS)) {
         if (scan->token->kind == QC_TOKEN_WORD || scan->token->kind == QC_TOKEN_QUOTED ||
@@ -142,6 +144,7 @@ static void named(struct qc_scan *scan, struct qc_level *level)
 
 void qc_scan_from_item(struct qc_scan *scan, struct qc_level *level)
 {
+    const bool target = level->targets != QC_TARGETS_NONE;
     index_hints(scan);
     if (scan->lexer.dialect != QC_SQL_SQLITE)
         (void)qc_scan_accept(scan, QC_WORD_LATERAL);
@@ -153,7 +156,7 @@ void qc_scan_from_item(struct qc_scan *scan, struct qc_level *level)
         named(scan, level);
     if (is_postgresql(scan) && qc_scan_accept(scan, QC_WORD_WITH)) /* ORDINALITY */
         qc_scan_advance(scan);
-    alias(scan);
+    alias(scan, target);
     sample(scan);
     index_hints(scan);
 }

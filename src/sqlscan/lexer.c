@@ -353,13 +353,13 @@ static void server_variable(struct qc_lexer *lexer, struct qc_token *token)
     if (peek(lexer, 0) == '@')
         lexer->at++;
     const char quote = peek(lexer, 0);
-    if (quote == '\'' || quote == '"' || quote == '`')
+    if (quote == '\'' || quote == '"' || quote == '`') {
         quoted(lexer, token, QC_TOKEN_PARAM, quote, quote == '`' ? BACKSLASH_PLAIN : BACKSLASH_DEPENDS);
-    else
-        while (lexer->at < lexer->end && (is_name_part(*lexer->at) || *lexer->at == '.'))
-            lexer->at++;
-    if (token->kind != QC_TOKEN_END)
-        token->kind = QC_TOKEN_PARAM;
+        return;
+    }
+    token->kind = QC_TOKEN_PARAM;
+    while (lexer->at < lexer->end && (is_name_part(*lexer->at) || *lexer->at == '.'))
+        lexer->at++;
 }
 
 /* ---- Signs ---- */

@@ -46,6 +46,8 @@ static bool is_syntax(const struct qc_scan *scan, const struct qc_level *level)
     case QC_WORD_BY:
         return before == QC_WORD_ORDER || before == QC_WORD_GROUP || before == QC_WORD_PARTITION ||
                dialect_is(scan, QC_SQL_MYSQL);
+    case QC_WORD_ZONE:
+        return before == QC_WORD_TIME;
     case QC_WORD_SETS:
         return before == QC_WORD_GROUPING;
     case QC_WORD_ROLLUP:

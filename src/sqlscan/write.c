@@ -108,7 +108,7 @@ static void delete_rows(struct qc_scan *scan)
 static void merge(struct qc_scan *scan)
 {
     struct qc_level level = {.write = true, .from = true, .targets = QC_TARGETS_FIRST};
-    if (!qc_scan_accept(scan, QC_WORD_INTO))
+    if (!qc_scan_accept(scan, QC_WORD_INTO) || scan->lexer.dialect != QC_SQL_POSTGRESQL)
         qc_scan_unknown(scan);
     qc_scan_from_item(scan, &level);
     level.targets = QC_TARGETS_NONE;
