@@ -85,14 +85,16 @@ static void verify_header(const struct qc_segment *segment, struct findings *fin
 static void verify_slots_locked(const struct qc_segment *segment, uint16_t *writers, struct findings *findings)
 {
     for (uint32_t i = 0; i < segment->layout.slots; i++) {
+        struct qc_slot slot;
+
         if (qc_slot_state(segment, i) == QC_SLOT_FREE)
             continue;
-        if (!qc_slot_sound_locked(segment, i)) {
+        if (!qc_slot_read_locked(segment, i, &slot)) {
             found(findings, "slot %u is damaged", i);
             continue;
         }
-        for (uint32_t n = 0; n < segment->slots[i].cell_count; n++)
-            writers[segment->slots[i].cells[n]]++;
+        for (uint32_t n = 0; n < slot.cell_count; n++)
+            writers[slot.cells[n]]++;
     }
 }
 

@@ -17,14 +17,14 @@ int qc_segment_give_up(struct qc_segment *segment, const char *why, struct qc_er
 static bool count_writers(const struct qc_segment *segment, uint16_t *writers)
 {
     for (uint32_t i = 0; i < segment->layout.slots; i++) {
-        const struct qc_slot *slot = &segment->slots[i];
+        struct qc_slot slot;
 
         if (qc_slot_state(segment, i) == QC_SLOT_FREE)
             continue;
-        if (!qc_slot_sound_locked(segment, i))
+        if (!qc_slot_read_locked(segment, i, &slot))
             return false;
-        for (uint32_t n = 0; n < slot->cell_count; n++)
-            writers[slot->cells[n]]++;
+        for (uint32_t n = 0; n < slot.cell_count; n++)
+            writers[slot.cells[n]]++;
     }
     return true;
 }

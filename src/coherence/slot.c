@@ -13,16 +13,14 @@ uint32_t qc_slot_state(const struct qc_segment *segment, uint32_t slot)
     return qc_load_acquire(&segment->slots[slot].state);
 }
 
-bool qc_slot_sound_locked(const struct qc_segment *segment, uint32_t slot)
+bool qc_slot_read_locked(const struct qc_segment *segment, uint32_t slot, struct qc_slot *copy)
 {
-    const struct qc_slot *at = &segment->slots[slot];
-    uint32_t state = qc_slot_state(segment, slot);
-
-    if ((state != QC_SLOT_WRITING && state != QC_SLOT_UNKNOWN) || at->generation == 0 || at->cell_count == 0 ||
-        at->cell_count > QC_SLOT_CELLS || at->session_size > QC_SESSION_MAX)
+    memcpy(copy, &segment->slots[slot], sizeof *copy);
+    if ((copy->state != QC_SLOT_WRITING && copy->state != QC_SLOT_UNKNOWN) || copy->generation == 0 ||
+        copy->cell_count == 0 || copy->cell_count > QC_SLOT_CELLS || copy->session_size > QC_SESSION_MAX)
         return false;
-    for (uint32_t i = 0; i < at->cell_count; i++)
-        if (at->cells[i] >= segment->layout.cells)
+    for (uint32_t i = 0; i < copy->cell_count; i++)
+        if (copy->cells[i] >= segment->layout.cells)
             return false;
     return true;
 }
@@ -135,27 +133,27 @@ static void note_write(struct qc_segment *segment, uint32_t cell, int32_t pid)
 
 int qc_slot_settle_locked(struct qc_segment *segment, uint32_t slot, uint64_t *stamp, struct qc_error *error)
 {
-    struct qc_slot *at = &segment->slots[slot];
-    int status = QC_OK;
+    struct qc_slot copy;
+    int status;
 
-    if (!qc_slot_sound_locked(segment, slot))
+    if (!qc_slot_read_locked(segment, slot, &copy))
         return qc_segment_give_up(segment, "a slot is damaged", error);
     status = draw_stamp(segment, stamp, error);
     if (status)
         return status;
-    for (uint32_t i = 0; i < at->cell_count; i++) {
-        uint64_t *cell = &segment->cells[at->cells[i]];
+    for (uint32_t i = 0; i < copy.cell_count; i++) {
+        uint64_t *cell = &segment->cells[copy.cells[i]];
         uint64_t writers = qc_word_writers(qc_load_relaxed(cell));
 
         if (writers == 0)
             return qc_segment_give_up(segment, "a cell's count of writers is damaged", error);
-        note_write(segment, at->cells[i], at->pid);
+        note_write(segment, copy.cells[i], copy.pid);
         /* W3: stamp and unmark are this one store. */
         qc_store_release(cell, qc_word(writers - 1, *stamp));
         QC_FAILPOINT("mid-settle");
     }
     /* W3: the slot is emptied when all its cells are settled, not before. */
-    qc_store_release(&at->state, (uint32_t)QC_SLOT_FREE);
+    qc_store_release(&segment->slots[slot].state, (uint32_t)QC_SLOT_FREE);
     return QC_OK;
 }
 

@@ -13,8 +13,9 @@ struct qc_cell_list {
 /* A slot's state as anybody may read it, without the mutex. */
 uint32_t qc_slot_state(const struct qc_segment *segment, uint32_t slot);
 
-/* Whether a slot in use holds what a writer of ours could have put there. */
-bool qc_slot_sound_locked(const struct qc_segment *segment, uint32_t slot);
+/* Copies a slot in use out and tells whether it holds what a writer of ours could have put there. Only the copy may be
+ * gone by: the slot itself may be damaged the next moment. */
+bool qc_slot_read_locked(const struct qc_segment *segment, uint32_t slot, struct qc_slot *copy);
 
 /* Finds a free slot that this process may have and takes the kernel lock on its byte. QC_ERR_FULL, QC_ERR_SYSTEM. */
 int qc_slot_claim_locked(struct qc_segment *segment, uint32_t *slot, struct qc_error *error) QC_MUST_USE;

@@ -3,21 +3,19 @@
 
 #include "coherence/slot.h"
 
-static void copy_out(const struct qc_segment *segment, uint32_t slot, struct qc_slot_info *info)
+static void tell(const struct qc_segment *segment, uint32_t slot, const struct qc_slot *copy, struct qc_slot_info *info)
 {
-    const struct qc_slot *at = &segment->slots[slot];
-
     memset(info, 0, sizeof *info);
     info->write.slot = slot;
-    info->write.generation = at->generation;
-    info->state = qc_slot_state(segment, slot) == QC_SLOT_WRITING ? QC_SLOT_WRITING : QC_SLOT_UNKNOWN;
+    info->write.generation = copy->generation;
+    info->state = copy->state == QC_SLOT_WRITING ? QC_SLOT_WRITING : QC_SLOT_UNKNOWN;
     info->owner_alive = qc_slot_owned_locked(segment, slot);
-    info->pid = at->pid;
-    info->since_us = at->since_us;
-    info->cell_count = at->cell_count;
-    memcpy(info->cells, at->cells, at->cell_count * sizeof at->cells[0]);
-    info->session_size = at->session_size;
-    memcpy(info->session, at->session, at->session_size);
+    info->pid = copy->pid;
+    info->since_us = copy->since_us;
+    info->cell_count = copy->cell_count;
+    memcpy(info->cells, copy->cells, copy->cell_count * sizeof copy->cells[0]);
+    info->session_size = copy->session_size;
+    memcpy(info->session, copy->session, copy->session_size);
 }
 
 static int list_locked(struct qc_segment *segment, struct qc_slot_info *out, size_t room, size_t *found,
@@ -27,10 +25,12 @@ static int list_locked(struct qc_segment *segment, struct qc_slot_info *out, siz
     int status = segment->inspected ? QC_OK : qc_slot_settle_dead_locked(segment, &settled, error);
 
     for (uint32_t i = 0; !status && i < segment->layout.slots && *found < room; i++) {
+        struct qc_slot copy;
+
         if (qc_slot_state(segment, i) == QC_SLOT_FREE)
             continue;
-        if (qc_slot_sound_locked(segment, i))
-            copy_out(segment, i, &out[(*found)++]);
+        if (qc_slot_read_locked(segment, i, &copy))
+            tell(segment, i, &copy, &out[(*found)++]);
         else if (!segment->inspected)
             status = qc_segment_give_up(segment, "a slot is damaged", error);
     }
