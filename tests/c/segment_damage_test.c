@@ -20,6 +20,7 @@
 #include "qcache/store.h"
 
 #define USERS 2
+#define SLOTS (QC_PAGE + PLACE_CELLS * (uint32_t)(sizeof(uint64_t) + sizeof(struct qc_note)))
 
 struct shared {
     struct place *place;
@@ -69,13 +70,15 @@ static void use(struct qc_segment *segment, unsigned *seed, struct qc_entry *ent
     (void)qc_cell_last(segment, cells[0], &cell);
     use_store(segment, seed, entry);
     if (!qc_write_begin(segment, cells, 4, session, (size_t)(rand_r(seed) % 2) * 100, &write, NULL)) {
-        if (rand_r(seed) % 4 == 0)
+        /* Some stay in use, to be damaged. */
+        if (rand_r(seed) % 2)
             (void)!qc_write_abandon(segment, write, NULL);
-        (void)!qc_write_end(segment, write, NULL, NULL);
+        else
+            (void)!qc_write_end(segment, write, NULL, NULL);
     }
     (void)!qc_slots(segment, slots, PLACE_SLOTS, &found, NULL);
     CHECK(found <= PLACE_SLOTS);
-    for (size_t i = 0; i < found; i++)
+    for (size_t i = 0; i < found && rand_r(seed) % 4 == 0; i++)
         (void)!qc_slot_settle(segment, slots[i].write, rand_r(seed) % 2, NULL);
     qc_segment_info(segment, &info);
     if (rand_r(seed) % 8 == 0)
@@ -106,15 +109,33 @@ static void use_on_and_on(struct child *self, void *context)
     qc_entry_release(&entry);
 }
 
+/* Where a slot lies in the file, one in use if there is any. */
+static uint32_t some_slot(const uint8_t *bytes, unsigned *seed)
+{
+    uint32_t at = 0;
+
+    for (int tries = 0; tries < 2 * (int)PLACE_SLOTS; tries++) {
+        at = SLOTS + (uint32_t)rand_r(seed) % PLACE_SLOTS * (uint32_t)sizeof(struct qc_slot);
+        if (bytes[at] != QC_SLOT_FREE)
+            break;
+    }
+    return at;
+}
+
 /* One bit somewhere, mostly where it matters. The magic is spared: without it the file is somebody else's. */
 static void flip(uint8_t *bytes, unsigned *seed)
 {
-    static const struct {
+    const uint32_t slot = some_slot(bytes, seed);
+    const struct {
         uint32_t offset, size;
     } parts[] = {
-        {QC_MAGIC_SIZE, QC_PAGE - QC_MAGIC_SIZE}, {QC_PAGE, PLACE_CELLS * 8},
-        {QC_PAGE + PLACE_CELLS * 24, 8 * 1024},   {QC_PAGE + PLACE_CELLS * 24, 8 * 1024},
-        {QC_PAGE + PLACE_CELLS * 24, 64 * 1024},  {QC_PAGE, PLACE_SIZE - QC_PAGE},
+        {QC_MAGIC_SIZE, QC_PAGE - QC_MAGIC_SIZE},
+        {QC_PAGE, PLACE_CELLS * 8},
+        {SLOTS, PLACE_SIZE - SLOTS},
+        {slot + offsetof(struct qc_slot, cell_count), 4},
+        {slot + offsetof(struct qc_slot, session_size), 4},
+        {slot + offsetof(struct qc_slot, cells), 16},
+        {slot, sizeof(struct qc_slot)},
     };
     size_t part = (size_t)rand_r(seed) % (sizeof parts / sizeof parts[0]);
     uint32_t at = parts[part].offset + (uint32_t)rand_r(seed) % parts[part].size;
