@@ -12,7 +12,7 @@ from django.db import (
 )
 
 import servers
-from observe import assert_hit, assert_right, count_sql, uncached
+from observe import assert_hit, assert_right, count_sql, invalidate_all, uncached
 from settings import KIND
 from testapp.actions import add_tag, labels, name_of, names, rename, sql
 from testapp.models import Author, Book, Reader, Tag
@@ -122,6 +122,27 @@ def test_repeatable_read_takes_its_snapshot_at_its_first_statement(other: OtherP
         with uncached():
             now = names()
         assert names() == now
+
+
+def test_set_transaction_is_the_first_statement_of_a_fresh_connection() -> None:
+    """The package's own questions never come before it in the user's transaction."""
+    for first in (lambda: None, connection.close):
+        invalidate_all()
+        first()
+        with transaction.atomic():
+            sql("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE")
+            assert sql("SHOW transaction_isolation") == [("serializable",)]
+            assert names()[0] == "Ánna"
+
+
+def test_first_read_of_a_snapshot_is_the_users(other: OtherProcess) -> None:
+    """Nothing of the package's own fixes the snapshot before the application's first query."""
+    sql("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    invalidate_all()
+    with transaction.atomic():
+        sql("SET LOCAL statement_timeout = '30s'")
+        other.call(rename, "theirs")
+        assert names()[0] == "theirs"
 
 
 def test_lost_update_protection_stays(other: OtherProcess) -> None:
