@@ -136,6 +136,16 @@ static void mend_private_copy(void *context)
         qc_store_release(&segment->cells[i], header->clock);
 }
 
+/* A child may have been born into another PID namespace, where thread ids, and so the mutexes' owners, mean others. */
+static void check_namespace(void *context)
+{
+    struct qc_segment *segment = context;
+    uint64_t pid_namespace;
+
+    if (qc_host_pid_namespace(&pid_namespace, NULL) || pid_namespace != segment->constants.pid_namespace)
+        qc_store_relaxed(&segment->gone, 1);
+}
+
 /* Fills the handle from its constants and layout, which have been checked, and `memory`, which it takes over. */
 static int settle_in(struct qc_segment *segment, void *memory, struct qc_error *error)
 {
@@ -149,8 +159,8 @@ static int settle_in(struct qc_segment *segment, void *memory, struct qc_error *
     segment->slots = (struct qc_slot *)(void *)(base + segment->layout.slots_offset);
     segment->looked_ms = qc_time_coarse_ms();
     segment->header = memory;
-    status = qc_claims_init(&segment->claims, segment->layout.slots, segment->is_private ? mend_private_copy : NULL,
-                            segment, error);
+    status = qc_claims_init(&segment->claims, segment->layout.slots,
+                            segment->is_private ? mend_private_copy : check_namespace, segment, error);
     if (!status && segment->constants.store_version == QC_STORE_VERSION)
         status = qc_store_attach(store, store_size, &segment->store, error);
     return status;

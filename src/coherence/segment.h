@@ -22,7 +22,7 @@ struct qc_segment {
     uint64_t *cells;
     struct qc_layout layout;
     uint64_t looked_ms; /* atomic: qc_time_coarse_ms of the last look at the file */
-    uint32_t gone;      /* atomic: the file is not linked any more, or has shrunk */
+    uint32_t gone;      /* atomic: the file is not linked any more or has shrunk, or we are in another PID namespace */
     bool is_private, created, inspected;
 
     struct qc_note *notes;

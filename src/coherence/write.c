@@ -42,7 +42,7 @@ static int enter(struct qc_segment *segment, struct qc_error *error)
     status = qc_gate_enter(segment->gate, QC_WRITE_WAIT_MS, error);
     if (status)
         return status;
-    if (!qc_segment_linked(segment))
+    if (qc_load_relaxed(&segment->gone) || !qc_segment_linked(segment))
         status = qc_segment_give_up(segment, "no longer there", error);
     if (!status)
         status = qc_claims_open(&segment->claims, segment->fd, segment->path, error);
