@@ -87,7 +87,9 @@ def fits(item: pytest.Item, config: pytest.Config) -> bool:
         "postgresql": ("postgresql", "psycopg2"),
     }
     marker = item.get_closest_marker("databases")
-    kinds = [kind for name in marker.args for kind in families.get(name, (name,))] if marker else KINDS
+    kinds = (
+        [kind for name in marker.args for kind in families.get(name, (name,))] if marker else KINDS
+    )
     if item.get_closest_marker("cached") and config.getoption("--plain"):
         return False
     if item.get_closest_marker("root") and os.geteuid() != 0:
@@ -148,9 +150,7 @@ def other_process_of_run(schema: None) -> Iterator["OtherProcess"]:
 
 
 @pytest.fixture
-def other_process(
-    database: None, other_process_of_run: "OtherProcess"
-) -> Iterator["OtherProcess"]:
+def other_process(database: None, other_process_of_run: "OtherProcess") -> Iterator["OtherProcess"]:
     """A second process on the same databases and segments. One a run; without transaction or connection at first."""
     import worker
 
@@ -225,6 +225,7 @@ def postgresql_server(schema: None) -> servers.PostgreSQL:
 @pytest.fixture
 def alarm() -> Iterator[None]:
     """Ends a test that hangs."""
+
     def ring(number: int, frame: object) -> None:
         raise TimeoutError("the test took more than 60 seconds")
 

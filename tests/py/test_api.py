@@ -45,7 +45,9 @@ def test_invalidate_everything(api: Any) -> None:
     names()
     labels()
     behind_our_back("UPDATE testapp_author SET name = 'unseen' WHERE id = 1")
-    assert names()[0] == "Ánna", "nothing tells the cache of such a write: the test would prove nothing"
+    assert names()[0] == "Ánna", (
+        "nothing tells the cache of such a write: the test would prove nothing"
+    )
     api.invalidate()
     assert names()[0] == "unseen"
     assert not is_hit(labels)

@@ -64,7 +64,9 @@ def restore() -> None:
 
 
 @pytest.fixture(params=KINDS)
-def backend(request: pytest.FixtureRequest, database: None, tmp_path: Path) -> Iterator[dict[str, Any]]:
+def backend(
+    request: pytest.FixtureRequest, database: None, tmp_path: Path
+) -> Iterator[dict[str, Any]]:
     configured = configuration(request.param, request, tmp_path / "rows")
     use(configured, 0)
     if request.param == "database":
@@ -207,7 +209,18 @@ def test_damaged_and_foreign_values_are_misses(backend: dict[str, Any]) -> None:
         expected = names()
         own = Liar.last
         flipped = bytes([*own[:-1], own[-1] ^ 1])
-        for answer in (None, 1, "text", b"", b"garbage", own[:-1], own + b"x", flipped, other, [own]):
+        for answer in (
+            None,
+            1,
+            "text",
+            b"",
+            b"garbage",
+            own[:-1],
+            own + b"x",
+            flipped,
+            other,
+            [own],
+        ):
             Liar.answer = answer
             assert names() == expected, answer
         Liar.answer = own
@@ -339,7 +352,9 @@ def test_redis_that_never_was(library: None, caplog: pytest.LogCaptureFixture) -
     assert len([record for record in caplog.records if record.levelno >= logging.WARNING]) == 1
 
 
-def test_backend_class_that_cannot_be_imported(library: None, caplog: pytest.LogCaptureFixture) -> None:
+def test_backend_class_that_cannot_be_imported(
+    library: None, caplog: pytest.LogCaptureFixture
+) -> None:
     use({"BACKEND": "no.such.Backend"}, 0)
     try:
         for _ in range(2):

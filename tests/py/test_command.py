@@ -133,9 +133,7 @@ def test_wrong_arguments_are_command_errors(arguments: list[str]) -> None:
 
 
 @pytest.mark.databases("sqlite-file", "postgresql")
-def test_dbshell_ends_with_an_invalidation(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_dbshell_ends_with_an_invalidation(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """What was typed there is seen when it ends: the client is a stand-in that writes past us."""
     from django.db import connection
     from django.db.backends.base.client import BaseDatabaseClient

@@ -114,7 +114,9 @@ EXACT: dict[str, tuple[Callable[[], models.QuerySet], str]] = {
     "self": (lambda: Node.objects.filter(parent__name="x"), "node"),
     "aggregate": (lambda: A.annotate(n=Count("books__tags")), "author book book_tags"),
     "subquery": (
-        lambda: A.annotate(n=Subquery(Passport.objects.filter(owner=OuterRef("pk")).values("number")[:1])),
+        lambda: A.annotate(
+            n=Subquery(Passport.objects.filter(owner=OuterRef("pk")).values("number")[:1])
+        ),
         "author passport",
     ),
     "deep": (
@@ -133,7 +135,9 @@ EXACT: dict[str, tuple[Callable[[], models.QuerySet], str]] = {
         "country author book loan reader",
     ),
     "union": (
-        lambda: A.values("name").union(Tag.objects.order_by().values("label"), Country.objects.values("name")),
+        lambda: A.values("name").union(
+            Tag.objects.order_by().values("label"), Country.objects.values("name")
+        ),
         "author tag country",
     ),
     "in order": (
@@ -148,7 +152,9 @@ def test_dependencies_are_exactly_these(name: str) -> None:
     from django_cache_manager.api import explain
 
     make, tables = EXACT[name]
-    assert explain(make()).dependencies == tuple(sorted(f"testapp_{table}" for table in tables.split()))
+    assert explain(make()).dependencies == tuple(
+        sorted(f"testapp_{table}" for table in tables.split())
+    )
 
 
 @pytest.mark.parametrize("name", EXACT)
@@ -175,4 +181,7 @@ def test_uncached_gives_the_same_dependencies() -> None:
     from django_cache_manager.api import explain
 
     with uncached():
-        assert explain(B.filter(author__name="x")).dependencies == ("testapp_author", "testapp_book")
+        assert explain(B.filter(author__name="x")).dependencies == (
+            "testapp_author",
+            "testapp_book",
+        )

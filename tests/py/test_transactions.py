@@ -332,7 +332,9 @@ def test_failed_begin_is_harmless(other: OtherProcess, monkeypatch: pytest.Monke
     def refuse(*args: object, **options: object) -> None:
         raise DatabaseError("no transaction today")
 
-    name = "_start_transaction_under_autocommit" if connection.vendor == "sqlite" else "set_autocommit"
+    name = (
+        "_start_transaction_under_autocommit" if connection.vendor == "sqlite" else "set_autocommit"
+    )
     with monkeypatch.context() as patch:
         patch.setattr(connection, name, refuse)
         with pytest.raises(DatabaseError), transaction.atomic():
@@ -344,6 +346,7 @@ def test_failed_begin_is_harmless(other: OtherProcess, monkeypatch: pytest.Monke
 
 def test_failed_commit_is_rolled_back(other: OtherProcess, monkeypatch: pytest.MonkeyPatch) -> None:
     """Django's wrapper raises before the driver is asked: the outcome is known by the rollback."""
+
     def refuse() -> None:
         raise DatabaseError("no commit today")
 

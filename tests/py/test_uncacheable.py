@@ -50,14 +50,20 @@ UNCACHED: dict[str, Callable[[], models.QuerySet]] = {
     "order_by Random()": lambda: Author.objects.order_by(Random()),
     "now": lambda: Author.objects.annotate(now=Now()),
     "now in a filter": lambda: Book.objects.filter(published__lt=Now()),
-    "now in a subquery": lambda: Author.objects.filter(books__in=Book.objects.filter(published__lt=Now())),
+    "now in a subquery": lambda: Author.objects.filter(
+        books__in=Book.objects.filter(published__lt=Now())
+    ),
     "raw sql": lambda: Author.objects.annotate(one=RawSQL("rank + %s", [1])),
     "raw sql deep in": lambda: Author.objects.filter(
         pk__in=Author.objects.annotate(one=RawSQL("1", [])).filter(one=1).values("pk")
     ),
-    "extra select": lambda: Author.objects.extra(select={"n": "(SELECT count(*) FROM testapp_tag)"}),
+    "extra select": lambda: Author.objects.extra(
+        select={"n": "(SELECT count(*) FROM testapp_tag)"}
+    ),
     "extra where": lambda: Author.objects.extra(where=["rank > %s"], params=[3]),
-    "extra tables": lambda: Author.objects.extra(tables=["testapp_passport"], where=["owner_id = testapp_author.id"]),
+    "extra tables": lambda: Author.objects.extra(
+        tables=["testapp_passport"], where=["owner_id = testapp_author.id"]
+    ),
     "extra order": lambda: Author.objects.extra(order_by=["-rank"]),
     "unknown expression": lambda: Author.objects.annotate(n=Unknown("rank")),
     "unknown expression in order": lambda: Author.objects.order_by(Unknown("rank")),

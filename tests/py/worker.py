@@ -9,6 +9,7 @@ import importlib
 import io
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -75,8 +76,16 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     return {"value": value, "sql": log}
 
 
+def limit_files(size: int) -> None:
+    """A full disk, as far as new large files go."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+
 def serve() -> None:
     """Answers until the parent closes the pipe."""
+    if "QC_TEST_FILE_LIMIT" in os.environ:
+        limit_files(int(os.environ["QC_TEST_FILE_LIMIT"]))
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     import django

@@ -415,9 +415,7 @@ def raw_update_or_replace() -> None:
 
 def executescript() -> None:
     with connection.cursor() as cursor:
-        cursor.executescript(
-            "UPDATE testapp_author SET name = 'script'; DELETE FROM testapp_loan;"
-        )
+        cursor.executescript("UPDATE testapp_author SET name = 'script'; DELETE FROM testapp_loan;")
 
 
 SQLITE_WRITES = {
