@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,6 +25,8 @@ _KNOWN_MODULES: Final = (
 )
 _VOLATILE: Final = (expressions.RawSQL, ExtraWhere, functions.Now, functions.Random)
 _VOLATILE_NAMES: Final = frozenset({"TransactionNow", "RandomUUID"})
+
+_QUOTED_COLUMN: Final = re.compile(r'"[^"]+"\."[^"]+"')
 
 _CACHEABLE_FLAGS = _engine.READ
 
@@ -111,7 +114,8 @@ class _Walk:
 
     @staticmethod
     def _refuse_options(query: Any) -> None:
-        if query.extra or query.extra_tables or query.extra_order_by:
+        plain = all(_is_prefetched_column(*item) for item in query.extra.items())
+        if not plain or query.extra_tables or query.extra_order_by:
             raise Uncacheable("it uses extra()")
         if query.select_for_update:
             raise Uncacheable("it is a select_for_update()")
@@ -139,6 +143,17 @@ class _Walk:
         _refuse_class(type(node))
         for child in _children(node):
             self.expression(child)
+
+
+def _is_prefetched_column(name: str, extra: tuple[str, Any]) -> bool:
+    """Whether this is the one extra() of Django's own: prefetch_related() over a many-to-many field
+    selects a column of the table between."""
+    sql, params = extra
+    return (
+        name.startswith("_prefetch_related_val_")
+        and not params
+        and _QUOTED_COLUMN.fullmatch(sql) is not None
+    )
 
 
 def _children(node: Any) -> Iterator[Any]:
