@@ -188,8 +188,7 @@ void world_damage(struct world *world, bool locks)
         *byte = 0;
         break;
     case 2: /* a whole word, from elsewhere */
-        if (at + 8 <= world->size)
-            memcpy(byte, &world->region[place_to_damage(world, false) & ~(size_t)7], 8);
+        memcpy(&world->region[at & ~(size_t)7], &world->region[place_to_damage(world, false) & ~(size_t)7], 8);
         break;
     case 3: /* a small number */
         *byte = (uint8_t)world_draw(world, 9);
