@@ -1,103 +1,154 @@
 #include "plat/mutex.h"
 
 #include <assert.h>
-#include <errno.h>
+#include <linux/futex.h>
 #include <pthread.h>
 #include <stdbool.h>
-#include <string.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
+#include "base/atomics.h"
 #include "plat/time.h"
 
-static_assert(sizeof(pthread_mutex_t) <= sizeof(struct qc_mutex), "pthread_mutex_t does not fit");
-static_assert(alignof(pthread_mutex_t) <= alignof(struct qc_mutex), "pthread_mutex_t needs more alignment");
+/* Not a pthread mutex: the C library's robust ones are linked into a list by pointers that lie in the mutex itself, and a
+ * byte changed at the wrong moment sends it through a wild one (shown: a crash in pthread_mutex_unlock). Here shared
+ * memory holds one word that nobody follows. The kernel learns of a held one by the member of the thread's robust list
+ * that is made for a lock being taken (list_op_pending): it stays set as long as the lock is held, and a thread holds one
+ * at a time. */
+#define MAGIC UINT64_C(0x78756d2d65686371) /* "qche-mux" */
+#define GIVEN_UP ((uint32_t)FUTEX_TID_MASK)    /* no thread has this id */
 
 #define WAIT_FIRST_US 20u
 #define WAIT_LAST_US 1000u
 
-/* The bytes as this thread left them when it locked: the C library's list of robust mutexes runs through them, so that
- * to unlock a mutex whose bytes were damaged meanwhile would write through wild pointers. The one thing of a thread's
- * own here; a thread holds one mutex at a time. */
+struct lock {
+    uint64_t magic;
+    uint32_t word; /* thread id of the owner; FUTEX_OWNER_DIED, set by the kernel; 0: free */
+    uint32_t unused;
+};
+
+static_assert(sizeof(struct lock) <= sizeof(struct qc_mutex), "the lock does not fit");
+
+/* What a thread knows of itself, and the one mutex it holds. */
 static _Thread_local struct {
-    struct qc_mutex *mutex;
-    unsigned char bytes[sizeof(pthread_mutex_t)];
-} held;
+    uint32_t id;
+    struct robust_list_head *robust; /* the C library's, registered with the kernel */
+    struct qc_mutex *held;
+    bool inconsistent; /* its owner died, and nothing was said of a repair yet */
+} self;
 
-static pthread_mutex_t *native(struct qc_mutex *mutex)
+static pthread_once_t installed = PTHREAD_ONCE_INIT;
+static int install_status;
+
+static struct lock *lock_of(struct qc_mutex *mutex)
 {
-    return (pthread_mutex_t *)(void *)mutex->bytes;
+    return (struct lock *)(void *)mutex->bytes;
 }
 
-/* The member that tells the C library which kind of mutex it is, hence which code to run. */
-static const int *kind_of(const pthread_mutex_t *mutex)
+/* The child's thread has another id. */
+static void forget_thread(void)
 {
-#ifdef __GLIBC__
-    return &mutex->__data.__kind;
-#else
-    return &mutex->__u.__i[0]; /* musl: _m_type */
-#endif
+    self.id = 0;
 }
 
-static int init_native(pthread_mutex_t *mutex)
+static void install(void)
+{
+    install_status = pthread_atfork(NULL, NULL, forget_thread);
+}
+
+/* Some C libraries register a thread's robust list when it first takes a robust mutex. */
+static bool use_robust_mutex_once(void)
 {
     pthread_mutexattr_t attributes;
-    int status = pthread_mutexattr_init(&attributes);
+    pthread_mutex_t mutex;
+    bool done;
 
-    if (status)
-        return status;
-    status = pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
-    if (!status)
-        status = pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
-    if (!status)
-        status = pthread_mutex_init(mutex, &attributes);
+    if (pthread_mutexattr_init(&attributes))
+        return false;
+    done = pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST) == 0 &&
+           pthread_mutex_init(&mutex, &attributes) == 0;
     (void)pthread_mutexattr_destroy(&attributes);
-    return status;
+    if (!done)
+        return false;
+    done = pthread_mutex_lock(&mutex) == 0 && pthread_mutex_unlock(&mutex) == 0;
+    (void)pthread_mutex_destroy(&mutex);
+    return done;
 }
 
-/* Whether the bytes are a mutex as qc_mutex_init makes them. Any other kind would run other code of the C library's,
- * some of which asserts. */
-static bool is_ours(const struct qc_mutex *mutex)
+static bool know_thread(void)
 {
-    pthread_mutex_t fresh;
-    int kind;
+    size_t size;
 
-    memcpy(&kind, mutex->bytes + ((const char *)kind_of(&fresh) - (const char *)&fresh), sizeof kind);
-    return init_native(&fresh) == 0 && *kind_of(&fresh) == kind;
+    if (self.id != 0)
+        return true;
+    (void)pthread_once(&installed, install);
+    if (install_status || !use_robust_mutex_once() || syscall(SYS_get_robust_list, 0, &self.robust, &size) ||
+        self.robust == NULL || size != sizeof *self.robust)
+        return false;
+    self.id = (uint32_t)syscall(SYS_gettid);
+    return true;
 }
 
-static void note_held(struct qc_mutex *mutex)
+/* From here on, should this thread die: if the word bears its id, the kernel says so in it. Anything else it leaves alone.
+ * The fences are for the compiler: the kernel looks in this thread's own order. */
+static void announce(struct lock *lock)
 {
-    held.mutex = mutex;
-    memcpy(held.bytes, mutex->bytes, sizeof held.bytes);
+    struct robust_list *entry = NULL;
+
+    if (lock != NULL)
+        entry = (struct robust_list *)(void *)((char *)&lock->word - self.robust->futex_offset);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    *(struct robust_list *volatile *)&self.robust->list_op_pending = entry;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
+static bool swap(uint32_t *word, uint32_t from, uint32_t to)
+{
+    return __atomic_compare_exchange_n(word, &from, to, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
 
 int qc_mutex_init(struct qc_mutex *mutex)
 {
-    memset(mutex->bytes, 0, sizeof mutex->bytes);
-    return init_native(native(mutex)) == 0 ? QC_OK : QC_ERR_SYSTEM;
+    struct lock *lock = lock_of(mutex);
+
+    if (!know_thread())
+        return QC_ERR_SYSTEM;
+    qc_store_relaxed(&lock->unused, 0);
+    qc_store_relaxed(&lock->magic, MAGIC);
+    qc_store_release(&lock->word, 0);
+    return QC_OK;
+}
+
+static int take(struct qc_mutex *mutex, uint32_t seen)
+{
+    struct lock *lock = lock_of(mutex);
+
+    announce(lock);
+    if (!swap(&lock->word, seen, self.id)) {
+        announce(NULL);
+        return QC_ERR_BUSY;
+    }
+    self.held = mutex;
+    self.inconsistent = seen != 0;
+    return self.inconsistent ? QC_MUTEX_DIED : QC_OK;
 }
 
 int qc_mutex_try(struct qc_mutex *mutex)
 {
-    if (!is_ours(mutex))
+    struct lock *lock = lock_of(mutex);
+    uint32_t seen = qc_load_relaxed(&lock->word);
+
+    if (qc_load_relaxed(&lock->magic) != MAGIC || seen == GIVEN_UP || !know_thread())
         return QC_ERR_CORRUPT;
-    switch (pthread_mutex_trylock(native(mutex))) {
-    case 0:
-        note_held(mutex);
-        return QC_OK;
-    case EOWNERDEAD:
-        note_held(mutex);
-        return QC_MUTEX_DIED;
-    case EBUSY:
+    if (self.held != NULL || (seen != 0 && seen != FUTEX_OWNER_DIED))
         return QC_ERR_BUSY;
-    default:
-        /* Given up. glibc leaves a mutex locked that it has called so: unlike any of ours it stays so for everyone. */
-        memset(mutex->bytes, 0, sizeof mutex->bytes);
-        return QC_ERR_CORRUPT;
-    }
+    return take(mutex, seen);
 }
 
-/* Tries again and again instead of sleeping in the C library: that would wait on the wall clock (musl has no other),
- * and for a wake-up call that a damaged lock word never gives. What the mutexes guard takes microseconds. */
+/* Tries again and again instead of sleeping: a damaged word never gives a wake-up call. What the mutexes guard takes
+ * microseconds. */
 int qc_mutex_lock(struct qc_mutex *mutex, unsigned wait_ms)
 {
     int status = qc_mutex_try(mutex);
@@ -117,19 +168,18 @@ int qc_mutex_lock(struct qc_mutex *mutex, unsigned wait_ms)
 
 int qc_mutex_consistent(struct qc_mutex *mutex)
 {
-    if (pthread_mutex_consistent(native(mutex)))
+    if (self.held != mutex || !self.inconsistent)
         return QC_ERR_CORRUPT;
-    note_held(mutex);
+    self.inconsistent = false;
     return QC_OK;
 }
 
 void qc_mutex_unlock(struct qc_mutex *mutex)
 {
-    if (held.mutex == mutex) {
-        /* Nobody else writes to a held mutex: there are no sleepers to be noted in it. */
-        if (memcmp(mutex->bytes, held.bytes, sizeof held.bytes) != 0)
-            memcpy(mutex->bytes, held.bytes, sizeof held.bytes);
-        held.mutex = NULL;
-    }
-    (void)pthread_mutex_unlock(native(mutex));
+    if (self.held != mutex)
+        return;
+    /* A word that is no longer this thread's was damaged; who else may be in by now can't be known, so it stays shut. */
+    (void)swap(&lock_of(mutex)->word, self.id, self.inconsistent ? GIVEN_UP : 0);
+    announce(NULL);
+    self.held = NULL;
 }
