@@ -6,8 +6,10 @@ SQL and parameters.
 
 from __future__ import annotations
 
+import datetime
 import enum
-from typing import TYPE_CHECKING, Any
+import zoneinfo
+from typing import TYPE_CHECKING, Any, Final
 
 from django.conf import settings as django_settings
 from django.utils.safestring import SafeString
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 KIND_ROWS = 0
 KIND_FIRST_ROW = 1
+
+_PSYCOPG2_JSON: Final = ("psycopg2._json.Json", "django.db.backends.postgresql.psycopg_any.Jsonb")
 
 
 def sql_key(
@@ -67,6 +71,13 @@ def _plain(param: Any) -> Any:
         dumped = param.dumps(param.obj) if param.dumps is not None else None
         if type(dumped) in (str, bytes):
             return ("psycopg", kind.__name__, dumped)
+    if f"{kind.__module__}.{kind.__name__}" in _PSYCOPG2_JSON:
+        dumped = param.dumps(param.adapted)
+        if type(dumped) is str:
+            return ("psycopg2", kind.__name__, dumped)
+    if kind is datetime.datetime and type(param.tzinfo) is zoneinfo.ZoneInfo:
+        # The driver sends the wall clock and its distance from UTC.
+        return ("zoned", param.tzinfo.key, param.replace(tzinfo=None), param.utcoffset())
     if kind in (list, tuple):
         return kind(_plain(item) for item in param)
     return param

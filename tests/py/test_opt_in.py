@@ -87,7 +87,7 @@ def test_changed_settings_hold_at_once(settings_of_cache: Change) -> None:
     settings_of_cache(MODELS=[])
     assert_not_cached(plain_list)
     settings_of_cache(MODELS=["testapp.*"])
-    assert_hit(plain_list)
+    assert_cached(plain_list)
 
 
 # --- every way to read --------------------------------------------------------------------------
