@@ -1,8 +1,8 @@
 """Options and fixtures of the Python tests.
 
-`pytest tests/py` runs on SQLite files, `--db=postgresql` (memory, sqlite-delete, psycopg2) on another database, `--plain`
-without the package: what passes then is right about Django. Tests that another database can't run are left out by the
-markers `databases(...)`, `cached` and `root`.
+`pytest tests/py` runs on SQLite files, `--db=postgresql` (memory, sqlite-delete, psycopg2) on
+another database, `--plain` without the package: what passes then is right about Django. Tests that
+another database can't run are left out by the markers `databases(...)`, `cached` and `root`.
 """
 
 import os
@@ -17,14 +17,14 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import servers  # noqa: E402
+import servers
 
 if TYPE_CHECKING:
     from worker import OtherProcess
 
 KINDS = ("sqlite", "sqlite-delete", "memory", "postgresql", "psycopg2")
 MARKERS = (
-    "databases(*kinds): runs on these kinds only ('sqlite' and 'postgresql' stand for all of theirs)",
+    "databases(*kinds): runs on these kinds only (sqlite and postgresql: all of theirs)",
     "cached: needs the package, left out by --plain",
     "root: needs to be root",
 )
@@ -46,7 +46,7 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["QC_TEST_FOLDER"] = str(run_folder)
     os.environ["QC_TEST_PLAIN"] = "1" if config.getoption("--plain") else ""
     os.environ["DJANGO_SETTINGS_MODULE"] = "settings"
-    os.chmod(run_folder, 0o755)
+    run_folder.chmod(0o755)
     (run_folder / "segments").mkdir()
     if kind in ("postgresql", "psycopg2"):
         postgresql = servers.PostgreSQL()
@@ -60,7 +60,9 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Sets Django up before test modules import models. Tests of the engine alone need no Django: they go on without."""
+    """Sets Django up before test modules import models. Tests of the engine alone need no Django:
+    they go on without.
+    """
     import django
 
     try:
@@ -151,7 +153,9 @@ def other_process_of_run(schema: None) -> Iterator["OtherProcess"]:
 
 @pytest.fixture
 def other_process(database: None, other_process_of_run: "OtherProcess") -> Iterator["OtherProcess"]:
-    """A second process on the same databases and segments. One a run; without transaction or connection at first."""
+    """A second process on the same databases and segments. One a run; without transaction or
+    connection at first.
+    """
     import worker
 
     other_process_of_run.call(worker.reset)

@@ -112,9 +112,8 @@ def assert_cached(read: Read, *, fresh: bool = True) -> Any:
         second = portable(answer)
     assert log.none(), f"the second read ran {list(log)}"
     assert second == first
-    with uncached():
-        with count_sql() as truth_log:
-            truth = portable(read())
+    with uncached(), count_sql() as truth_log:
+        truth = portable(read())
     assert truth_log, "uncached() ran no SQL"
     assert truth == first
     return answer

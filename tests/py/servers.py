@@ -1,6 +1,7 @@
 """Private PostgreSQL, Redis and memcached servers for a test run.
 
-Each is started in a folder of its own, listens on loopback only and is stopped by the process id it was started with. It
+Each is started in a folder of its own, listens on loopback only and is stopped by the process id
+it was started with. It
 also dies with the test run (PR_SET_PDEATHSIG), so that a killed run leaves nothing behind.
 """
 
@@ -40,7 +41,9 @@ def free_port() -> int:
 
 
 def find_program(name: str, package: str, folders: Sequence[str] = ()) -> str:
-    """The path of a program. A missing one is an error that names the Debian package, never a skipped test."""
+    """The path of a program. A missing one is an error that names the Debian package, never a
+    skipped test.
+    """
     path = os.pathsep.join([*folders, os.environ.get("PATH", ""), "/usr/sbin"])
     found = shutil.which(name, path=path)
     if found is None:

@@ -1,10 +1,12 @@
-"""Django settings of the behaviour tests. The test run says by environment variables which database they run on.
+"""Django settings of the behaviour tests. The test run says by environment variables which
+database they run on.
 
 QC_TEST_DB        sqlite | sqlite-delete | memory | postgresql | psycopg2
 QC_TEST_FOLDER    folder of the run: SQLite files, segments, uploads
 QC_TEST_PG_PORT   port of the run's PostgreSQL server
-QC_TEST_PLAIN     "1": without the package, with Django's managers: shows that a test is right about Django
-QC_TEST_MANAGER   JSON: keys of DJANGO_CACHE_MANAGER that differ from the run's (fresh processes only)
+QC_TEST_PLAIN     "1": without the package, with Django's managers
+QC_TEST_MANAGER   JSON: keys of DJANGO_CACHE_MANAGER that differ from the run's (fresh processes
+only)
 QC_TEST_SETTINGS  JSON: other settings that differ (fresh processes only)
 """
 
@@ -58,7 +60,7 @@ INSTALLED_APPS = [
 MIDDLEWARE: list[str] = []
 ROOT_URLCONF = "testapp.urls"
 ALLOWED_HOSTS = ["*"]
-SECRET_KEY = "only for tests"  # noqa: S105
+SECRET_KEY = "only for tests"
 USE_TZ = True
 TIME_ZONE = "Europe/Berlin"
 MEDIA_ROOT = str(FOLDER / "media")

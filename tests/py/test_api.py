@@ -1,4 +1,6 @@
-"""invalidate, uncached, stats, explain, last_invalidation, the signal, and what they say to a person."""
+"""invalidate, uncached, stats, explain, last_invalidation, the signal, and what they say to a
+person.
+"""
 
 import threading
 from collections.abc import Callable, Iterator

@@ -1,4 +1,6 @@
-"""CACHES['django_cache_manager.cache_backend']: any Django backend holds the rows, and all are as strict as the segment."""
+"""CACHES['django_cache_manager.cache_backend']: any Django backend holds the rows, and all are as
+strict as the segment.
+"""
 
 import logging
 import time

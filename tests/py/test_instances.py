@@ -134,7 +134,7 @@ def test_queryset_keeps_its_own_results() -> None:
     queryset = Author.objects.order_by("pk")
     first = list(queryset)
     assert [id(author) for author in queryset] == [id(author) for author in first]
-    assert list(queryset.all())[0] is not first[0]
+    assert queryset.all()[0] is not first[0]
 
 
 def test_state_of_a_hit_and_save() -> None:
@@ -142,7 +142,7 @@ def test_state_of_a_hit_and_save() -> None:
     author = Author.objects.get(pk=2)
     assert not author._state.adding
     assert author._state.db == "default"
-    assert list(vars(author))[0] == "_state"
+    assert next(iter(vars(author))) == "_state"
     author.name = "saved from a hit"
     author.save()
     assert Author.objects.get(pk=2).name == "saved from a hit"
@@ -411,7 +411,7 @@ def test_time_zone_of_the_reader_counts(zone: str) -> None:
 def test_queryset_pickles_with_its_results() -> None:
     queryset = Author.objects.filter(rank__gt=2).order_by("pk")
     list(queryset)
-    again = pickle.loads(pickle.dumps(queryset))  # noqa: S301 - what Django supports
+    again = pickle.loads(pickle.dumps(queryset))
     with count_sql() as log:
         assert [author.name for author in again] == ["Dörte", "Émile", "Fatou"]
     assert not log
@@ -421,7 +421,7 @@ def test_queryset_pickles_with_its_results() -> None:
 def test_queryset_pickles_without_results_and_its_query() -> None:
     queryset = Author.objects.filter(rank__gt=2).order_by("pk")
     again = Author.objects.all()
-    again.query = pickle.loads(pickle.dumps(queryset.query))  # noqa: S301
+    again.query = pickle.loads(pickle.dumps(queryset.query))
     assert list(again) == list(queryset)
     assert_hit(lambda: [author.name for author in again.all()])
     Author.objects.filter(pk=6).update(name="later")
@@ -429,7 +429,7 @@ def test_queryset_pickles_without_results_and_its_query() -> None:
 
 
 def test_pickled_nocache_stays_so() -> None:
-    again = pickle.loads(pickle.dumps(Author.objects.nocache().order_by("pk")))  # noqa: S301
+    again = pickle.loads(pickle.dumps(Author.objects.nocache().order_by("pk")))
     for _ in range(2):
         with count_sql() as log:
             list(again.all())

@@ -1,4 +1,6 @@
-"""CacheManager and CachingQuerySet compose as Django's own do; which managers cache and which don't."""
+"""CacheManager and CachingQuerySet compose as Django's own do; which managers cache and which
+don't.
+"""
 
 import re
 from collections.abc import Callable
@@ -114,7 +116,7 @@ def test_forward_key_goes_by_the_base_manager() -> None:
 
 
 def test_base_manager_is_not_filtered() -> None:
-    """The default manager's own get_queryset() does not reach foreign keys and refresh_from_db()."""
+    """The default manager's own get_queryset() never reaches foreign keys or refresh."""
     assert RankedAuthor.objects.filter(rank=0).count() == 0
     assert RankedAuthor._base_manager.get(rank=0).name == "Ánna"
     author = RankedAuthor(pk=1)

@@ -1,4 +1,6 @@
-"""A new column or a changed table never meets an old entry; loaddata, flush and migrations are writes like others."""
+"""A new column or a changed table never meets an old entry; loaddata, flush and migrations are
+writes like others.
+"""
 
 from collections.abc import Iterator
 

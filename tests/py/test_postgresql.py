@@ -1,4 +1,6 @@
-"""What is PostgreSQL's own: raw transactions, isolation levels, temporary tables, COPY, sessions that end."""
+"""What is PostgreSQL's own: raw transactions, isolation levels, temporary tables, COPY, sessions
+that end.
+"""
 
 from collections.abc import Iterator
 
@@ -34,7 +36,7 @@ def other(other_process: OtherProcess) -> OtherProcess:
 
 
 def there(other: OtherProcess) -> list[str]:
-    return [eval(item[1]) for item in other.call(names)[2]]  # noqa: S307 - reprs of str
+    return [eval(item[1]) for item in other.call(names)[2]]
 
 
 @pytest.mark.cached
@@ -157,8 +159,8 @@ def test_lost_update_protection_stays(other: OtherProcess) -> None:
 
 
 def test_write_skew_is_refused_when_serializable(other: OtherProcess) -> None:
-    from testapp.sessions import begin_serializable, skew
     import worker
+    from testapp.sessions import begin_serializable, skew
 
     names()
     other.call(names)

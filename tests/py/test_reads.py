@@ -1,4 +1,4 @@
-"""Every way to read a model is answered from the cache the second time, equal to Django's answer."""
+"""Every way to read a model is answered from the cache the second time, equal to Django's."""
 
 import pytest
 
@@ -29,7 +29,9 @@ def test_nocache_asks_the_database_and_gives_the_same(name: str) -> None:
 
 
 def test_iterator_with_prefetch() -> None:
-    """SQLite stores nothing of the prefetches while the outer SELECT is unfinished; the next run does."""
+    """SQLite stores nothing of the prefetches while the outer SELECT is unfinished; the next run
+    does.
+    """
 
     def read() -> list[Book]:
         return list(Book.objects.prefetch_related("tags").iterator(chunk_size=3))

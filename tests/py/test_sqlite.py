@@ -1,4 +1,6 @@
-"""What is SQLite's own: statements that end late, raw transactions, snapshots, attached and temporary tables."""
+"""What is SQLite's own: statements that end late, raw transactions, snapshots, attached and
+temporary tables.
+"""
 
 import sqlite3
 from collections.abc import Iterator
@@ -29,7 +31,7 @@ def other(other_process: OtherProcess) -> OtherProcess:
 
 
 def there(other: OtherProcess) -> list[str]:
-    return [eval(item[1]) for item in other.call(names)[2]]  # noqa: S307 - reprs of str
+    return [eval(item[1]) for item in other.call(names)[2]]
 
 
 def test_unfinished_returning_is_seen_after_its_last_row(other: OtherProcess) -> None:

@@ -1,4 +1,6 @@
-"""What can't be proved safe to cache goes to the database each time, and what explain() says of it."""
+"""What can't be proved safe to cache goes to the database each time, and what explain() says of
+it.
+"""
 
 import datetime
 import tracemalloc

@@ -1,6 +1,7 @@
 """A user's own test suite passes as without the cache, except that a hit is not a query.
 
-A small project is written to a folder and its tests are run by Django's runner: with the cache, with ENABLED = False, and
+A small project is written to a folder and its tests are run by Django's runner: with the cache,
+with ENABLED = False, and
 without the package.
 """
 
@@ -11,7 +12,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 
 pytestmark = pytest.mark.cached
 

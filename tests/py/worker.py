@@ -1,7 +1,8 @@
-"""The other process: its own Django over the same databases and segments, told by its parent what to call.
+"""The other process: its own Django over the same databases and segments, told what to call.
 
-Run as a script it reads one JSON line a request, {"call": "module:function", "args": [...]}, and answers with one line:
-the result, the SQL statements that ran, or the exception. As a module it has what tests call there and `OtherProcess`.
+Run as a script it reads one JSON line a request, {"call": "module:function", "args": [...]}, and
+answers with one line: the result, the SQL statements that ran, or the exception. As a module it has
+what tests call there and `OtherProcess`.
 """
 
 import contextlib
@@ -148,7 +149,7 @@ class OtherProcess:
         line = self.process.stdout.readline()
         self.pending = False
         if not line:
-            raise RuntimeError(f"the other process ended: {self.log.read_text()[-4000:]}")
+            raise RuntimeError(f"it ended: {self.log.read_text()[-4000:]}")
         reply = json.loads(line)
         self.sql = reply["sql"]
         if "error" in reply:
@@ -156,7 +157,7 @@ class OtherProcess:
         return reply["value"]
 
     def call(self, function: Callable[..., Any], *args: Any) -> Any:
-        """Calls a module's function there and returns its result as `observe.portable` writes it."""
+        """Calls a module's function there; its result is as `observe.portable` writes it."""
         self.send(function, *args)
         return self.receive()
 

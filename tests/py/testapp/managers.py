@@ -1,6 +1,9 @@
-"""CacheManager and its queryset; without the package (QC_TEST_PLAIN) stand-ins that are Django's own."""
+"""CacheManager and its queryset; without the package (QC_TEST_PLAIN) stand-ins that are Django's
+own.
+"""
 
 from django.db import models
+
 from settings import PLAIN
 
 if PLAIN:

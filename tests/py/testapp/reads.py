@@ -1,4 +1,5 @@
-"""Every way to read. `READS` maps a name to a function of `of`, which gives a queryset for a manager: `cached` or `nocache`.
+"""Every way to read. `READS` maps a name to a function of `of`, which gives a queryset for a
+manager: `cached` or `nocache`.
 
 Every read here must be answered from the cache the second time.
 """

@@ -1,4 +1,6 @@
-"""Models of unusual shape: every field type, non-ASCII names, composite keys, generated and default columns."""
+"""Models of unusual shape: every field type, non-ASCII names, composite keys, generated and
+default columns.
+"""
 
 import uuid
 from typing import Any
@@ -13,6 +15,8 @@ __all__ = ["AllTypes", "Enrolment", "Generated", "Shout", "Straße"]
 
 class Shout(str):
     """A str subclass that a field's converter makes."""
+
+    __slots__ = ()
 
 
 class ShoutField(models.CharField):

@@ -54,7 +54,9 @@ def rename_forever() -> None:
 
 
 def rename_in_a_child(name: str) -> list[Any]:
-    """Forks; the child writes with a connection of its own. What the parent reads before and after."""
+    """Forks; the child writes with a connection of its own. What the parent reads before and
+    after.
+    """
     before = names()
     child = os.fork()
     if child == 0:

@@ -337,7 +337,8 @@ def raw_writable_cte() -> None:
 def raw_delete_using() -> None:
     with connection.cursor() as cursor:
         cursor.execute(
-            "DELETE FROM testapp_loan USING testapp_reader r WHERE r.id = reader_id AND name = 'Rosa'"
+            "DELETE FROM testapp_loan USING testapp_reader r"
+            " WHERE r.id = reader_id AND name = 'Rosa'"
         )
 
 

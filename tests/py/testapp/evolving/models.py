@@ -1,4 +1,6 @@
-"""A model whose table changes from migration to migration. What is here is the state after the last one."""
+"""A model whose table changes from migration to migration. What is here is the state after the
+last one.
+"""
 
 from django.db import models
 
