@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from . import _engine, conf
-from .segments import registry, segment_path, unseen_write_error
+from .segments import registry, retire_at, segment_path, unseen_write_error
 
 if TYPE_CHECKING:
     from .identity import Facts
@@ -23,33 +23,35 @@ class Bracket:
     Not shared between threads.
     """
 
-    __slots__ = ("_abandoned", "_bypasses", "_marks")
+    __slots__ = ("_abandoned", "_bypasses", "_marks", "_unseen")
 
     def __init__(self) -> None:
         self._abandoned = False
         self._marks: list[tuple[OpenSegment, int, frozenset[str], bool]] = []
         self._bypasses: list[_engine.Bypass] = []
+        self._unseen: list[tuple[Facts, frozenset[str], bool]] = []
 
     def mark(self, facts: Facts, tables: frozenset[str], database: bool) -> None:
         """W1.
 
         Where no segment can be marked, none that could serve older rows is left or made until
-        `settle`.         Raises SegmentUnavailable when this process has never had the segment and
-        can't open it (PROTOCOL 6).
+        `settle`. Raises SegmentUnavailable when neither can be had (PROTOCOL 6).
         """
         if not facts.family:
             if not conf.current().unseen_writes:
                 raise unseen_write_error(_engine.SegmentError(facts.uncached))
             return
+        refusal: _engine.SegmentError | None = None
         for _ in range(_ATTEMPTS):
             try:
                 segment = registry.open(facts)
             except _engine.SegmentError as error:
                 if self._bypass(facts):
                     return
-                if error.status == "busy" or registry.had(facts) or conf.current().unseen_writes:
-                    return
-                raise unseen_write_error(error) from error
+                # Somebody makes one, or has: what refused us, perhaps a second ago, holds no more.
+                registry.reconsider(facts)
+                refusal = error
+                continue
             if not segment.engine.linked():
                 registry.drop(segment)
                 continue
@@ -63,7 +65,25 @@ class Bracket:
                 continue
             self._marks.append((segment, ticket, tables, database))
             return
-        self._bypass(facts)
+        if not self._bypass(facts):
+            self._run_unseen(facts, tables, database, refusal)
+
+    def _run_unseen(
+        self,
+        facts: Facts,
+        tables: frozenset[str],
+        database: bool,
+        refusal: _engine.SegmentError | None,
+    ) -> None:
+        """Lets a write run that can neither be marked nor kept from being missed, where that is
+        allowed: `settle` stamps what is there by then."""
+        error = refusal or _engine.SegmentError(f"{segment_path(facts)} is replaced all the time")
+        being_made = getattr(error, "status", "busy") == "busy"
+        if not conf.current().unseen_writes and (being_made or not registry.had(facts)):
+            # While others use or make a segment they would serve rows from before this write.
+            raise unseen_write_error(error) from refusal
+        logger.warning("a write can't be marked: %s", error)
+        self._unseen.append((facts, tables, database))
 
     def _bypass(self, facts: Facts) -> bool:
         if facts.private:
@@ -100,6 +120,9 @@ class Bracket:
         for bypass in self._bypasses:
             bypass.close()
         self._bypasses.clear()
+        for facts, tables, database in self._unseen:
+            _stamp(facts, tables, database)
+        self._unseen.clear()
 
     def abandon(self) -> None:
         """An unknown outcome: the cells stay marked; `settle` may still follow."""
@@ -112,11 +135,14 @@ class Bracket:
 
 
 def _stamp(facts: Facts, tables: frozenset[str], database: bool) -> None:
+    """Makes what a write has changed fall in the segment that is there now, or all of it."""
     if facts.private:
         return
+    registry.reconsider(facts)
     try:
         segment = registry.open(facts)
         ticket = segment.engine.begin_write(segment.engine.cells(tables, database), facts.session)
         segment.engine.end_write(ticket)
     except _engine.SegmentError as error:
-        logger.warning("a replaced segment could not be stamped: %s", error)
+        logger.warning("a replaced segment could not be stamped, so it is retired: %s", error)
+        retire_at(segment_path(facts))

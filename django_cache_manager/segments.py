@@ -154,6 +154,11 @@ class _Registry:
             self._had.add(facts.identity)
             return found
 
+    def reconsider(self, facts: Facts) -> None:
+        """Forgets a refusal: the next `open` tries anew."""
+        with self._lock:
+            self._refused.pop(facts.identity, None)
+
     def _drop_siblings(self, facts: Facts) -> None:
         for identity, known in list(self._open.items()):
             if known.facts.family == facts.family and identity != facts.identity:
@@ -266,12 +271,25 @@ def retire_lost(vendor_name: str, driver: Any) -> None:
             retire_file(path)
 
 
+def retire_at(path: Path) -> bool:
+    """Nobody hits the segment there any more, and the next to open it makes another in its place.
+
+    False when there is none, or none of ours.
+    """
+    try:
+        _engine.Segment.inspect(str(path)).retire()
+    except _engine.SegmentError:
+        return False
+    return True
+
+
 def retire_file(path: Path) -> bool:
     """Retires and removes one segment; False when it isn't ours to touch."""
     try:
-        _engine.Segment.inspect(str(path)).retire()
+        if not retire_at(path):
+            return False
         path.unlink()
-    except (_engine.SegmentError, OSError):
+    except OSError:
         return False
     for leftover in (path.with_name(path.name + ".lock"), path.with_suffix(_NOTE)):
         with contextlib.suppress(OSError):
