@@ -117,7 +117,9 @@ def test_retired_segment_answers_nothing_and_is_replaced(opener: Opener) -> None
 
 def test_unlinked_segment_is_not_used(opener: Opener, path: str) -> None:
     segment = opener()
+    segment.put(b"key", segment.cells(["a"]), segment.clock(), encode((1,)))
     assert segment.linked()
+    assert segment.get(b"key") is not None
     Path(path).unlink()
     assert not segment.linked()
     deadline = time.monotonic() + 5

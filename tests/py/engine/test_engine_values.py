@@ -211,20 +211,23 @@ def test_decoded_uuid_is_whole() -> None:
         value.int = 1
 
 
+ZONED = datetime.datetime(2024, 1, 1, tzinfo=datetime.timezone(datetime.timedelta(hours=1)))
+
+
 @pytest.mark.skipif(
     sys.version_info >= (3, 12), reason="the collector doesn't run inside C any more"
 )
 @pytest.mark.parametrize("wrap", [lambda v: [v], lambda v: [(1, v)], lambda v: [({"a": v},)]])
-def test_container_that_changes_meanwhile_is_an_error(wrap: Any) -> None:
+@pytest.mark.parametrize("kind", [list, dict])
+def test_container_that_changes_meanwhile_is_an_error(wrap: Any, kind: Any) -> None:
     """An offset makes a tuple, a tuple may start the collector, and a finalizer may do anything."""
-    zone = datetime.timezone(datetime.timedelta(hours=1))
-    target: list[Any] = [datetime.datetime(2024, 1, 1, tzinfo=zone) for _ in range(4)]
+    target: Any = [ZONED] * 4 if kind is list else dict.fromkeys(range(4), ZONED)
 
     class Grows:
         def __del__(self) -> None:
-            target.append("grown")
+            target.append("grown") if kind is list else target.update(grown=1)
 
-    rows = wrap(target)
+    rows = wrap(target if kind is list else [target])
     no_spare_tuples = [(i,) for i in range(5000)]
     threshold = gc.get_threshold()
     gc.collect()
@@ -240,6 +243,6 @@ def test_container_that_changes_meanwhile_is_an_error(wrap: Any) -> None:
     except RuntimeError as raised:
         error = raised
     gc.set_threshold(*threshold)
-    assert target[-1] == "grown"
+    assert len(target) == 5
     assert error is not None
     assert len(no_spare_tuples) == 5000
