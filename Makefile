@@ -47,6 +47,13 @@ lint: setup-lint ## Formatting, linters, types and static analysis
 bench: setup ## Measures hits and writes against the uncached query in the same run
 	@$(PYTHON_BIN) bench/run.py $(BENCH_ARGS)
 
+# Of conformance/run.py; continuous integration: "--selection --both".
+CONFORMANCE_ARGS ?= --both --write
+
+.PHONY: conformance
+conformance: packages-test $(VENV)/.sample ## Django's own test suite with every model cached (about an hour)
+	@$(PYTHON_BIN) conformance/run.py $(CONFORMANCE_ARGS)
+
 .PHONY: fuzz
 fuzz: setup-test ## Fuzzes each parser for FUZZ_SECONDS (300)
 	@scripts/fuzz $(FUZZ_SECONDS)

@@ -1,0 +1,123 @@
+"""What a run found, as text, as JSON and as the table of docs/conformance.md."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+BEGIN = "<!-- table: written by conformance/run.py --write -->"
+END = "<!-- end of table -->"
+COLUMNS = (
+    "Django",
+    "Python",
+    "database",
+    "mode",
+    "tests",
+    "skipped",
+    "fail without the package too",
+    "excused",
+    "defects",
+    "hits",
+    "reads compared",
+    "differences",
+)
+
+
+@dataclass
+class Row:
+    """One Django on one database, in one mode."""
+
+    django: str
+    python: str
+    database: str
+    mode: str
+    tests: int
+    skipped: int
+    hits: int
+    counted: list[str]
+    """Tests in which a hit was counted as a query."""
+    compared: dict[str, int]
+    differences: list[dict[str, str]]
+    seconds: float
+    plain: list[str] = field(default_factory=list)
+    excused: list[str] = field(default_factory=list)
+    defects: dict[str, str] = field(default_factory=dict)
+
+    def is_bad(self) -> bool:
+        """Defects, differences, or a run that proves nothing because nothing was cached."""
+        idle = self.mode != "plain" and not self.hits
+        blind = self.mode == "differential" and not self.comparisons()
+        return bool(self.defects or self.differences or idle or blind)
+
+    def comparisons(self) -> int:
+        return sum(self.compared.get(kind, 0) for kind in ("reads", "querysets", "errors"))
+
+    def text(self) -> str:
+        lines = [
+            f"{self.tests} tests, {self.skipped} skipped, "
+            f"{len(self.plain)} fail without the package too, {len(self.excused)} excused, "
+            f"{len(self.defects)} defects; {self.hits} hits, "
+            f"counted in {len(self.counted)} tests; {self.seconds:.0f} s"
+        ]
+        if self.mode == "differential":
+            compared = ", ".join(f"{count} {kind}" for kind, count in self.compared.items())
+            lines.append(f"compared: {compared}; {len(self.differences)} differences")
+        for found in self.differences[:20]:
+            lines += [
+                f"-- {found['kind']} differ in {found['test']}: {found['text']}",
+                found["sql"],
+            ]
+        for test, detail in self.defects.items():
+            lines += [f"-- {test}", detail]
+        return "\n".join(lines)
+
+    def cells(self) -> list[str]:
+        differential = self.mode == "differential"
+        return [
+            self.django,
+            self.python,
+            self.database,
+            self.mode,
+            f"{self.tests:,}",
+            f"{self.skipped:,}",
+            str(len(self.plain)),
+            str(len(self.excused)),
+            str(len(self.defects)),
+            f"{self.hits:,}",
+            f"{self.comparisons():,}" if differential else "-",
+            str(len(self.differences)) if differential else "-",
+        ]
+
+
+def save(path: Path, rows: list[Row]) -> None:
+    path.write_text(json.dumps([asdict(row) for row in rows], indent=1))
+
+
+def load(path: Path) -> list[Row]:
+    return [Row(**row) for row in json.loads(path.read_text())]
+
+
+def table(rows: list[Row]) -> str:
+    lines = [COLUMNS, ["---"] * len(COLUMNS), *(row.cells() for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def write(page: Path, counted: Path, rows: list[Row]) -> None:
+    """Puts the table into the page, and the tests in which a hit counted as a query into a list."""
+    text = page.read_text()
+    before, _, rest = text.partition(BEGIN)
+    after = rest.partition(END)[2]
+    page.write_text(f"{before}{BEGIN}\n\n{table(rows)}\n\n{END}{after}")
+    tests = {test for row in rows if row.mode == "cached" for test in row.counted}
+    head = (
+        "# Tests in which a hit counted as a query (conformance/hits.py): the last whole run's.\n"
+    )
+    counted.write_text(head + "".join(f"{test}\n" for test in sorted(tests)))
+
+
+def summary(rows: list[Row]) -> str:
+    defects = sum(len(row.defects) for row in rows)
+    differences = sum(len(row.differences) for row in rows)
+    tests = sum(row.tests for row in rows)
+    return f"conformance: {tests:,} tests run, {defects} defects, {differences} differences"
