@@ -61,20 +61,28 @@ static void trigger_body(struct qc_scan *scan)
         qc_scan_unknown(scan);
 }
 
-/* PostgreSQL's function .. BEGIN ATOMIC statement; statement; END. Other bodies are strings. */
+/* PostgreSQL's BEGIN ATOMIC statement; statement; END, where an END that closes a CASE follows no semicolon. */
+static void atomic_body(struct qc_scan *scan)
+{
+    while (scan->token->kind != QC_TOKEN_END) {
+        const struct qc_token *before = qc_scan_gone(scan, 0);
+        if (qc_scan_at(scan, QC_WORD_END) && (before->kind == QC_TOKEN_SEMICOLON || before->word == QC_WORD_ATOMIC))
+            return;
+        qc_scan_advance(scan);
+    }
+    qc_scan_unknown(scan);
+}
+
+/* The rest of a PostgreSQL function; a body of another kind is a string. */
 static void function_body(struct qc_scan *scan)
 {
     while (!qc_scan_at_end(scan)) {
-        if (scan->token->kind == QC_TOKEN_LEFT) {
+        if (scan->token->kind == QC_TOKEN_LEFT)
             qc_scan_skip_group(scan);
-        } else if (!qc_scan_accept(scan, QC_WORD_BEGIN)) {
+        else if (!qc_scan_accept(scan, QC_WORD_BEGIN))
             qc_scan_advance(scan);
-        } else if (qc_scan_accept(scan, QC_WORD_ATOMIC)) {
-            while (scan->token->kind != QC_TOKEN_END &&
-                   !(qc_scan_at(scan, QC_WORD_END) && (qc_scan_gone(scan, 0)->kind == QC_TOKEN_SEMICOLON ||
-                                                       qc_scan_gone(scan, 0)->word == QC_WORD_ATOMIC)))
-                qc_scan_advance(scan);
-        }
+        else if (qc_scan_accept(scan, QC_WORD_ATOMIC))
+            atomic_body(scan);
     }
 }
 

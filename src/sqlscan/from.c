@@ -154,8 +154,8 @@ void qc_scan_from_item(struct qc_scan *scan, struct qc_level *level)
         parenthesised(scan, level);
     else
         named(scan, level);
-    if (is_postgresql(scan) && qc_scan_accept(scan, QC_WORD_WITH)) /* ORDINALITY */
-        qc_scan_advance(scan);
+    if (is_postgresql(scan) && qc_scan_accept(scan, QC_WORD_WITH))
+        qc_scan_skip(scan); /* ORDINALITY */
     alias(scan, target);
     sample(scan);
     index_hints(scan);

@@ -46,6 +46,12 @@ void qc_scan_skip_any(struct qc_scan *scan, const enum qc_word *words)
         qc_scan_advance(scan);
 }
 
+void qc_scan_skip(struct qc_scan *scan)
+{
+    if (!qc_scan_at_end(scan))
+        qc_scan_advance(scan);
+}
+
 void qc_scan_unknown(struct qc_scan *scan)
 {
     scan->flags |= QC_SQL_UNKNOWN;
@@ -170,7 +176,7 @@ static bool append(struct qc_scan *scan, const struct qc_token *token, struct qc
 {
     struct qc_sql *out = scan->out;
     const uint32_t size = (uint32_t)(token->end - token->start);
-    if (out->text_room - out->text_size < size) {
+    if (out->text == NULL || out->text_room - out->text_size < size) {
         const uint32_t room = (out->text_size + size) * 2 + 256;
         char *text = realloc(out->text, room);
         if (text == NULL) {

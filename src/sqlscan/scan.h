@@ -54,6 +54,7 @@ bool qc_scan_at(const struct qc_scan *scan, enum qc_word word);
 bool qc_scan_at_any(const struct qc_scan *scan, const enum qc_word *words); /* ended by QC_WORD_NONE */
 bool qc_scan_accept(struct qc_scan *scan, enum qc_word word);               /* steps over it if it is the current one */
 void qc_scan_skip_any(struct qc_scan *scan, const enum qc_word *words);
+void qc_scan_skip(struct qc_scan *scan); /* one token, whatever it is, but not past the statement */
 void qc_scan_unknown(struct qc_scan *scan);
 
 /* Steps over a parenthesised group without looking at it; the current token is its "(". */

@@ -40,7 +40,7 @@ static bool options_analyze(struct qc_scan *scan)
     bool analyze = false;
     for (; scan->token->kind != QC_TOKEN_RIGHT && !qc_scan_at_end(scan); qc_scan_advance(scan))
         analyze |= qc_scan_at(scan, QC_WORD_ANALYZE) || qc_scan_at(scan, QC_WORD_ANALYSE);
-    qc_scan_advance(scan);
+    qc_scan_skip(scan);
     return analyze;
 }
 
@@ -51,7 +51,7 @@ static void skip_format(struct qc_scan *scan)
         return;
     if (scan->token->kind == QC_TOKEN_EQUALS)
         qc_scan_advance(scan);
-    qc_scan_advance(scan);
+    qc_scan_skip(scan);
 }
 
 /* What an EXPLAIN ANALYZE runs. */
@@ -145,37 +145,45 @@ static void truncate_tables(struct qc_scan *scan)
             qc_scan_unknown(scan); /* CASCADE follows every foreign key, whatever its own action */
 }
 
-static void copy(struct qc_scan *scan)
+/* COPY (query) TO; COPY [BINARY] table [(columns)] TO, or FROM. True: there was no mistake. */
+static bool copied(struct qc_scan *scan)
 {
     struct qc_path path;
-    qc_scan_advance(scan);
     if (scan->token->kind == QC_TOKEN_LEFT) {
         scan->flags |= QC_SQL_READ;
         qc_scan_group(scan);
-    } else {
-        if (!qc_scan_path(scan, &path))
-            return;
-        if (qc_scan_is_name(scan) && !qc_scan_at(scan, QC_WORD_FROM) && !qc_scan_at(scan, QC_WORD_TO) &&
-            !qc_scan_path(scan, &path)) /* BINARY before it */
-            return;
-        if (scan->token->kind == QC_TOKEN_LEFT)
-            qc_scan_skip_group(scan);
-        if (qc_scan_at(scan, QC_WORD_TO)) {
-            scan->flags |= QC_SQL_READ;
-            qc_scan_add_read(scan, &path);
-        } else {
-            scan->flags |= QC_SQL_WRITE | QC_SQL_COPY_FROM;
-            qc_scan_add_write(scan, &path);
-            if (!qc_scan_at(scan, QC_WORD_FROM))
-                qc_scan_unknown(scan);
-        }
+        return qc_scan_at(scan, QC_WORD_TO);
+    }
+    if (!qc_scan_path(scan, &path))
+        return false;
+    if (qc_scan_is_name(scan) && !qc_scan_at(scan, QC_WORD_FROM) && !qc_scan_at(scan, QC_WORD_TO) &&
+        !qc_scan_path(scan, &path)) /* BINARY before it */
+        return false;
+    if (scan->token->kind == QC_TOKEN_LEFT)
+        qc_scan_skip_group(scan);
+    if (qc_scan_at(scan, QC_WORD_TO)) {
+        scan->flags |= QC_SQL_READ;
+        qc_scan_add_read(scan, &path);
+        return true;
+    }
+    scan->flags |= QC_SQL_WRITE | QC_SQL_COPY_FROM;
+    qc_scan_add_write(scan, &path);
+    return qc_scan_at(scan, QC_WORD_FROM);
+}
+
+static void copy(struct qc_scan *scan)
+{
+    struct qc_level level = {0};
+    qc_scan_advance(scan);
+    if (!copied(scan)) {
+        unknown(scan);
+        return;
     }
     qc_scan_advance(scan);
     if (qc_scan_at(scan, QC_WORD_PROGRAM))
         qc_scan_unknown(scan);
     while (!qc_scan_at_end(scan) && !qc_scan_at(scan, QC_WORD_WHERE))
         qc_scan_advance(scan);
-    struct qc_level level = {0};
     qc_scan_walk(scan, &level);
 }
 
@@ -200,8 +208,7 @@ static void load(struct qc_scan *scan)
     struct qc_path path;
     while (!qc_scan_at_end(scan) && !qc_scan_at(scan, QC_WORD_INTO))
         qc_scan_advance(scan);
-    qc_scan_advance(scan);
-    if (!qc_scan_accept(scan, QC_WORD_TABLE) || !qc_scan_path(scan, &path)) {
+    if (!qc_scan_accept(scan, QC_WORD_INTO) || !qc_scan_accept(scan, QC_WORD_TABLE) || !qc_scan_path(scan, &path)) {
         unknown(scan);
         return;
     }

@@ -44,8 +44,8 @@ static void insert(struct qc_scan *scan)
     if (is_mysql(scan))
         (void)qc_scan_accept(scan, QC_WORD_VALUE);
     if (qc_scan_accept(scan, QC_WORD_OVERRIDING)) {
-        qc_scan_advance(scan); /* SYSTEM or USER */
-        qc_scan_advance(scan); /* VALUE */
+        qc_scan_skip(scan); /* SYSTEM or USER */
+        qc_scan_skip(scan); /* VALUE */
     }
     if (qc_scan_at(scan, QC_WORD_WITH))
         qc_scan_with(scan);

@@ -79,8 +79,8 @@ static void test_depth_is_bounded(void **state)
     struct qc_sql sql = {0};
     (void)state;
     for (size_t i = 0; i < sizeof nests / sizeof nests[0]; i++) {
-        char *inner = repeated("", nests[i].open, 100000, nests[i].middle);
-        char *text = repeated(inner, nests[i].close, 100000, "; DELETE FROM zz");
+        char *inner = repeated("", nests[i].open, 30000, nests[i].middle);
+        char *text = repeated(inner, nests[i].close, 30000, "; DELETE FROM zz");
         for (int dialect = QC_SQL_SQLITE; dialect <= QC_SQL_MYSQL; dialect++) {
             scan((enum qc_sql_dialect)dialect, text, strlen(text), &sql);
             assert_true((sql.flags & (UNKNOWN | W)) != 0); /* the write at the end, or that it was lost */
