@@ -14,6 +14,7 @@ import json
 import queue
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -105,6 +106,7 @@ class Run:
                     errors.append(error)
                     return
                 outcome.add(found)
+                print(f"   {len(outcome.outcomes):,} tests", flush=True)
 
         threads = [threading.Thread(target=work, args=(worker,)) for worker in range(self.workers)]
         for thread in threads:
@@ -143,7 +145,7 @@ class Run:
                 stderr=subprocess.STDOUT,
                 timeout=CHUNK_SECONDS,
                 check=False,
-                preexec_fn=servers.die_with_parent,
+                preexec_fn=die_with_parent,
             )
         shutil.rmtree(location)
         if not result.exists():
@@ -166,6 +168,11 @@ class Run:
             if not self.server.execute(exists):
                 self.server.execute(f"CREATE DATABASE {name}_{alias}")
         return {alias: {**common, "NAME": f"{name}_{alias}"} for alias in ("default", "other")}
+
+
+def die_with_parent() -> None:
+    """A run that is stopped leaves no test process behind, also where SIGINT is ignored."""
+    servers.libc.prctl(servers.PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def label_of(test: str) -> str:
