@@ -8,9 +8,7 @@ The names of PROTOCOL.md are kept: W1..W3 bracket a write, F1..F3 a fill; "PROTO
 from __future__ import annotations
 
 import contextlib
-import logging
 import weakref
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from . import _engine, conf, recovery
@@ -20,14 +18,13 @@ from .identity import Facts, Vendor, vendor_of
 from .invalidation import announce
 from .overlay import Overlay
 from .segments import OpenSegment, registry, retire_lost
+from .sessions import DriverSession, last_known, session_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from django.db.backends.base.base import BaseDatabaseWrapper
     from django.db.backends.utils import CursorWrapper
-
-logger = logging.getLogger("django_cache_manager")
 
 EVERYTHING: Final = None
 """Stands for "may be any table" where a set of tables is meant."""
@@ -44,31 +41,10 @@ _ANY_TABLE = (
 )
 
 
-@dataclass(slots=True)
-class DriverSession:
-    """What is known of one connection object of the driver, until it closes.
-
-    Pools hand it round.
-    """
-
-    facts: Facts
-    off: str | None = None
-    """Why caching is off on it for good."""
-    wild: bool = False
-    """Temporary triggers may make a write to one table a write to any."""
-
-    attached: list[Facts] = field(default_factory=list)
-
-
-_sessions: weakref.WeakKeyDictionary[Any, DriverSession] = weakref.WeakKeyDictionary()
-_last_known: dict[tuple[str, str], Facts] = {}
-
-
 class ConnectionState:
     """Belongs to one DatabaseWrapper and, like it, to one thread at a time."""
 
     def __init__(self, connection: BaseDatabaseWrapper, vendor: Vendor) -> None:
-        self._connection = weakref.ref(connection)
         self.alias = connection.alias
         self.vendor = vendor
         self.driver: Any = None
@@ -105,32 +81,15 @@ class ConnectionState:
             self.driver = driver
         if driver is None or self.vendor.in_transaction(driver):
             return None
-        with contextlib.suppress(
-            TypeError
-        ):  # SQLite's connections can't be keys, and aren't pooled
-            self.session = _sessions.get(driver)
-        if self.session is None:
-            self.session = self._identify(connection, driver)
-        if self.session is not None:
-            _last_known[_settings_key(connection)] = self.session.facts
+        self.session = session_of(self.vendor, connection, driver)
         return self.session
 
-    def _identify(self, connection: BaseDatabaseWrapper, driver: Any) -> DriverSession:
-        in_transaction = self.vendor.in_transaction(driver)
-        try:
-            session = DriverSession(self.vendor.identify(connection, driver))
-        except Exception as error:
-            logger.warning(
-                "the database %r didn't tell what it is, so it is not cached: %s", self.alias, error
-            )
-            session = DriverSession(
-                Facts(self.vendor, b"", b"", uncached=f"it didn't tell what it is: {error}")
-            )
-        finally:
-            if self.vendor.in_transaction(driver) and not in_transaction:
-                driver.rollback()  # with autocommit off our own question opened one
-        with contextlib.suppress(TypeError):
-            _sessions[driver] = session
+    def _met_anyhow(self, connection: BaseDatabaseWrapper) -> DriverSession:
+        """Met inside a transaction too: a write has to know whom it concerns."""
+        session = self.meet(connection)
+        if session is None:
+            session = session_of(self.vendor, connection, connection.connection)
+            self.session = session
         return session
 
     def _leave_driver(self) -> None:
@@ -151,7 +110,7 @@ class ConnectionState:
             return session.facts
         if connection.connection is not None or connection.in_atomic_block:
             return None
-        known = _last_known.get(_settings_key(connection))
+        known = last_known(connection)
         if known is None or known.private:
             return None
         if self.vendor.drains:
@@ -211,7 +170,7 @@ class ConnectionState:
         """Runs one statement at the driver's cursor, seen by everybody it concerns (PROTOCOL
         2.7)."""
         connection = wrapper.db
-        session = self.meet(connection)
+        self.meet(connection)
         if type(wrapper.cursor) is BufferedCursor:
             wrapper.cursor = wrapper.cursor.driver_cursor
         scan = _engine.scan(_text(wrapper, sql), self.vendor.dialect)
@@ -221,15 +180,11 @@ class ConnectionState:
             and self._writes_nothing(scan)
         ):
             return self._read(wrapper, scan, call)
-        if session is None:
-            # Met inside a transaction: a write has to know whom it concerns, so it is asked all the
-            # same.
-            session = self.session = self._identify(connection, self.driver)
-        return self._effect(wrapper, session, scan, call)
+        return self._effect(wrapper, self._met_anyhow(connection), scan, call)
 
     def other_call(self, wrapper: CursorWrapper, call: Callable[[], Any]) -> Any:
         """Any other call that reaches the driver's cursor: it may write anything (PROTOCOL 2.7)."""
-        session = self.meet(wrapper.db) or self._identify(wrapper.db, wrapper.db.connection)
+        session = self._met_anyhow(wrapper.db)
         return self._effect(wrapper, session, _UNKNOWN_SCAN, call)
 
     def fetching(self, wrapper: CursorWrapper, name: str, fetch: Callable[..., Any]) -> Any:
@@ -265,7 +220,7 @@ class ConnectionState:
     @contextlib.contextmanager
     def bracketed(self, connection: BaseDatabaseWrapper) -> Iterator[None]:
         """W1..W3 around a with-block that may write anything."""
-        session = self.meet(connection) or self._identify(connection, connection.connection)
+        session = self._met_anyhow(connection)
         self.sequence += 1
         before = self.vendor.in_transaction(self.driver)
         bracket = None
@@ -610,15 +565,9 @@ def _text(wrapper: CursorWrapper, sql: Any) -> str:
     if type(sql) is str:
         return sql
     if isinstance(sql, str):
-        return str(sql)
+        return str.__str__(sql)
     if isinstance(sql, bytes):
         return sql.decode(errors="replace")
     if hasattr(sql, "as_string"):  # psycopg.sql.Composable
         return str(sql.as_string(wrapper.db.connection))
     return ";"  # not SQL that we know: the scanner says unknown
-
-
-def _settings_key(connection: BaseDatabaseWrapper) -> tuple[str, str]:
-    settings = connection.settings_dict
-    wanted = ("ENGINE", "HOST", "PORT", "NAME", "USER", "OPTIONS")
-    return connection.alias, repr([settings.get(name) for name in wanted])

@@ -1,0 +1,74 @@
+"""What is known of the driver's connections, each until it closes (PROTOCOL section 5)."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import weakref
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from .identity import Facts, Vendor
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+logger = logging.getLogger("django_cache_manager")
+
+
+@dataclass(slots=True)
+class DriverSession:
+    """One connection object of the driver; pools hand it round."""
+
+    facts: Facts
+    off: str | None = None
+    """Why caching is off on it for good."""
+    wild: bool = False
+    """Temporary triggers may make a write to one table a write to any."""
+    attached: list[Facts] = field(default_factory=list)
+
+
+_sessions: weakref.WeakKeyDictionary[Any, DriverSession] = weakref.WeakKeyDictionary()
+_last_known: dict[tuple[str, str], Facts] = {}
+
+
+def session_of(vendor: Vendor, connection: BaseDatabaseWrapper, driver: Any) -> DriverSession:
+    """The session of a driver's connection, asking the server when it is new."""
+    session = None
+    # SQLite's connections can't be keys, and aren't pooled.
+    with contextlib.suppress(TypeError):
+        session = _sessions.get(driver)
+    if session is None:
+        session = _identify(vendor, connection, driver)
+        with contextlib.suppress(TypeError):
+            _sessions[driver] = session
+    _last_known[_settings_key(connection)] = session.facts
+    return session
+
+
+def _identify(vendor: Vendor, connection: BaseDatabaseWrapper, driver: Any) -> DriverSession:
+    in_transaction = vendor.in_transaction(driver)
+    try:
+        return DriverSession(vendor.identify(connection, driver))
+    except Exception as error:
+        logger.warning(
+            "the database %r didn't tell what it is, so it is not cached: %s",
+            connection.alias,
+            error,
+        )
+        reason = f"it didn't tell what it is: {error}"
+        return DriverSession(Facts(vendor, b"", b"", uncached=reason))
+    finally:
+        if vendor.in_transaction(driver) and not in_transaction:
+            driver.rollback()  # with autocommit off our own question opened one
+
+
+def last_known(connection: BaseDatabaseWrapper) -> Facts | None:
+    """What connections with these settings were told last."""
+    return _last_known.get(_settings_key(connection))
+
+
+def _settings_key(connection: BaseDatabaseWrapper) -> tuple[str, str]:
+    settings = connection.settings_dict
+    wanted = ("ENGINE", "HOST", "PORT", "NAME", "USER", "OPTIONS")
+    return connection.alias, repr([settings.get(name) for name in wanted])
