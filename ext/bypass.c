@@ -29,9 +29,10 @@ static int begin(struct bypass *self, PyObject *path, const struct qc_segment_op
     struct qc_error error;
     int status;
 
-    Py_BEGIN_ALLOW_THREADS status = qc_bypass_begin(PyBytes_AS_STRING(path), options, &handle, &error);
-    Py_END_ALLOW_THREADS if (status != QC_OK)
-    {
+    Py_BEGIN_ALLOW_THREADS
+    status = qc_bypass_begin(PyBytes_AS_STRING(path), options, &handle, &error);
+    Py_END_ALLOW_THREADS
+    if (status != QC_OK) {
         engine_error_raise(engine_state_of_type(Py_TYPE(self)), &error);
         return -1;
     }

@@ -25,8 +25,10 @@ PyObject *engine_file_identity(PyObject *module, PyObject *path)
     (void)module;
     if (!PyUnicode_FSConverter(path, &encoded))
         return NULL;
-    Py_BEGIN_ALLOW_THREADS result = statx(AT_FDCWD, PyBytes_AS_STRING(encoded), 0, STATX_INO | STATX_BTIME, &about);
-    Py_END_ALLOW_THREADS Py_DECREF(encoded);
+    Py_BEGIN_ALLOW_THREADS
+    result = statx(AT_FDCWD, PyBytes_AS_STRING(encoded), 0, STATX_INO | STATX_BTIME, &about);
+    Py_END_ALLOW_THREADS
+    Py_DECREF(encoded);
     if (result < 0)
         return PyErr_SetFromErrnoWithFilenameObject(PyExc_OSError, path);
     return identity_of(&about);

@@ -105,9 +105,10 @@ static PyObject *open_at(struct engine_state *state, PyObject *path, const struc
     PyObject *segment;
     int status;
 
-    Py_BEGIN_ALLOW_THREADS status = qc_segment_open(PyBytes_AS_STRING(path), options, &handle, &error);
-    Py_END_ALLOW_THREADS segment =
-        status == QC_OK ? segment_new(state, handle, PyBytes_AS_STRING(path)) : engine_error_raise(state, &error);
+    Py_BEGIN_ALLOW_THREADS
+    status = qc_segment_open(PyBytes_AS_STRING(path), options, &handle, &error);
+    Py_END_ALLOW_THREADS
+    segment = status == QC_OK ? segment_new(state, handle, PyBytes_AS_STRING(path)) : engine_error_raise(state, &error);
     return segment;
 }
 
@@ -154,9 +155,10 @@ static PyObject *segment_inspect(PyTypeObject *type, PyObject *argument)
 
     if (!PyUnicode_FSConverter(argument, &path))
         return NULL;
-    Py_BEGIN_ALLOW_THREADS status = qc_segment_inspect(PyBytes_AS_STRING(path), &handle, &error);
-    Py_END_ALLOW_THREADS segment =
-        status == QC_OK ? segment_new(state, handle, PyBytes_AS_STRING(path)) : engine_error_raise(state, &error);
+    Py_BEGIN_ALLOW_THREADS
+    status = qc_segment_inspect(PyBytes_AS_STRING(path), &handle, &error);
+    Py_END_ALLOW_THREADS
+    segment = status == QC_OK ? segment_new(state, handle, PyBytes_AS_STRING(path)) : engine_error_raise(state, &error);
     Py_DECREF(path);
     return segment;
 }

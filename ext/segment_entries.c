@@ -148,7 +148,8 @@ PyObject *engine_segment_clear(struct segment *self, PyObject *unused)
 
     (void)unused;
     if (self->store != NULL) {
-        Py_BEGIN_ALLOW_THREADS status = qc_store_clear(self->store, CLEAR_WAIT_MS);
+        Py_BEGIN_ALLOW_THREADS
+        status = qc_store_clear(self->store, CLEAR_WAIT_MS);
         Py_END_ALLOW_THREADS
     }
     return PyBool_FromLong(self->store != NULL && status == QC_OK);

@@ -27,10 +27,12 @@ PyObject *engine_segment_stats(struct segment *self, PyObject *unused)
     struct qc_store_info store = {0};
 
     (void)unused;
-    Py_BEGIN_ALLOW_THREADS qc_segment_info(self->handle, &info);
+    Py_BEGIN_ALLOW_THREADS
+    qc_segment_info(self->handle, &info);
     if (self->store != NULL)
         qc_store_info(self->store, &store);
-    Py_END_ALLOW_THREADS return describe(&info, &store);
+    Py_END_ALLOW_THREADS
+    return describe(&info, &store);
 }
 
 /* Collected without the GIL. */
@@ -87,8 +89,10 @@ PyObject *engine_segment_problems(struct segment *self, PyObject *unused)
     PyObject *list;
 
     (void)unused;
-    Py_BEGIN_ALLOW_THREADS(void) qc_segment_verify(self->handle, collect, &findings);
-    Py_END_ALLOW_THREADS list = list_findings(&findings);
+    Py_BEGIN_ALLOW_THREADS
+    qc_segment_verify(self->handle, collect, &findings);
+    Py_END_ALLOW_THREADS
+    list = list_findings(&findings);
     for (size_t i = 0; i < findings.count; i++)
         free(findings.lines[i]);
     free(findings.lines);

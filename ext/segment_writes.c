@@ -75,9 +75,10 @@ PyObject *engine_segment_begin_write(struct segment *self, PyObject *const *args
     session = given[1] == NULL ? "" : PyBytes_AS_STRING(given[1]);
     size = given[1] == NULL ? 0 : (size_t)PyBytes_GET_SIZE(given[1]);
     /* W1: may wait for the mutex, whose owner may be a thread of ours that wants the GIL next. */
-    Py_BEGIN_ALLOW_THREADS status =
-        qc_write_begin(self->handle, cells.items, cells.count, session, size, &write, &error);
-    Py_END_ALLOW_THREADS return status == QC_OK ? issue(self, write, size > 0) : raise_for(self, &error);
+    Py_BEGIN_ALLOW_THREADS
+    status = qc_write_begin(self->handle, cells.items, cells.count, session, size, &write, &error);
+    Py_END_ALLOW_THREADS
+    return status == QC_OK ? issue(self, write, size > 0) : raise_for(self, &error);
 }
 
 PyObject *engine_segment_end_write(struct segment *self, PyObject *ticket)
@@ -90,8 +91,11 @@ PyObject *engine_segment_end_write(struct segment *self, PyObject *ticket)
 
     if (write_of(ticket, &write, &has_session) < 0)
         return NULL;
-    Py_BEGIN_ALLOW_THREADS status = qc_write_end(self->handle, write, &stamp, &error); /* W3 */
-    Py_END_ALLOW_THREADS if (status != QC_OK) return raise_for(self, &error);
+    Py_BEGIN_ALLOW_THREADS
+    status = qc_write_end(self->handle, write, &stamp, &error); /* W3 */
+    Py_END_ALLOW_THREADS
+    if (status != QC_OK)
+        return raise_for(self, &error);
     return unpin(self, ticket) < 0 ? NULL : PyLong_FromUnsignedLongLong(stamp);
 }
 
@@ -104,8 +108,11 @@ PyObject *engine_segment_abandon_write(struct segment *self, PyObject *ticket)
 
     if (write_of(ticket, &write, &has_session) < 0)
         return NULL;
-    Py_BEGIN_ALLOW_THREADS status = qc_write_abandon(self->handle, write, &error);
-    Py_END_ALLOW_THREADS if (status != QC_OK) return raise_for(self, &error);
+    Py_BEGIN_ALLOW_THREADS
+    status = qc_write_abandon(self->handle, write, &error);
+    Py_END_ALLOW_THREADS
+    if (status != QC_OK)
+        return raise_for(self, &error);
     /* Without a session the slot lasts as long as the process does. */
     if (has_session && unpin(self, ticket) < 0)
         return NULL;
@@ -151,8 +158,10 @@ PyObject *engine_segment_slots(struct segment *self, PyObject *unused)
     (void)unused;
     if (slots == NULL)
         return PyErr_NoMemory();
-    Py_BEGIN_ALLOW_THREADS status = qc_slots(self->handle, slots, room, &found, &error);
-    Py_END_ALLOW_THREADS list = status == QC_OK ? describe_slots(slots, found) : raise_for(self, &error);
+    Py_BEGIN_ALLOW_THREADS
+    status = qc_slots(self->handle, slots, room, &found, &error);
+    Py_END_ALLOW_THREADS
+    list = status == QC_OK ? describe_slots(slots, found) : raise_for(self, &error);
     PyMem_Free(slots);
     return list;
 }
@@ -172,8 +181,11 @@ PyObject *engine_segment_settle(struct segment *self, PyObject *const *args, Py_
     force = given[1] == NULL ? 0 : PyObject_IsTrue(given[1]);
     if (force < 0)
         return NULL;
-    Py_BEGIN_ALLOW_THREADS status = qc_slot_settle(self->handle, write, force, &error);
-    Py_END_ALLOW_THREADS if (status == QC_ERR_ARGUMENT) Py_RETURN_FALSE;
+    Py_BEGIN_ALLOW_THREADS
+    status = qc_slot_settle(self->handle, write, force, &error);
+    Py_END_ALLOW_THREADS
+    if (status == QC_ERR_ARGUMENT)
+        Py_RETURN_FALSE;
     if (status != QC_OK)
         return raise_for(self, &error);
     if (unpin(self, given[0]) < 0)
