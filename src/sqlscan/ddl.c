@@ -11,12 +11,10 @@ static void define(struct qc_scan *scan)
     scan->flags |= is_mysql(scan) ? QC_SQL_DDL | QC_SQL_COMMIT : QC_SQL_DDL;
 }
 
-static bool accept_database(struct qc_scan *scan)
+static void note_database(struct qc_scan *scan)
 {
-    if (!qc_scan_accept(scan, QC_WORD_DATABASE) && !(is_mysql(scan) && qc_scan_accept(scan, QC_WORD_SCHEMA)))
-        return false;
-    scan->flags |= QC_SQL_DATABASE;
-    return true;
+    if (qc_scan_at(scan, QC_WORD_DATABASE) || (is_mysql(scan) && qc_scan_at(scan, QC_WORD_SCHEMA)))
+        scan->flags |= QC_SQL_DATABASE;
 }
 
 static void accept_if_exists(struct qc_scan *scan)
@@ -45,16 +43,11 @@ static void trigger_body(struct qc_scan *scan)
     qc_scan_advance(scan);
     const uint32_t flags = scan->flags;
     while (scan->token->kind != QC_TOKEN_END && !qc_scan_at(scan, QC_WORD_END)) {
-        if (qc_scan_at(scan, QC_WORD_SELECT) || qc_scan_at(scan, QC_WORD_WITH) || qc_scan_at_write(scan)) {
-            qc_scan_statement(scan);
-        } else {
+        if (!qc_scan_at(scan, QC_WORD_SELECT) && !qc_scan_at(scan, QC_WORD_WITH) && !qc_scan_at_write(scan))
             qc_scan_unknown(scan);
-            qc_scan_skip_statement(scan);
-        }
+        qc_scan_statement(scan);
         if (scan->token->kind == QC_TOKEN_SEMICOLON)
             qc_scan_advance(scan);
-        else if (scan->token->kind != QC_TOKEN_END) /* a ")" too many */
-            qc_scan_skip_statement(scan);
     }
     scan->flags = flags | (scan->flags & QC_SQL_UNKNOWN);
     if (!qc_scan_accept(scan, QC_WORD_END))
@@ -202,7 +195,7 @@ void qc_scan_create(struct qc_scan *scan)
         break;
     default:
         define(scan);
-        (void)accept_database(scan);
+        note_database(scan);
         if (how.temporary) /* a sequence */
             scan->flags |= QC_SQL_TEMP;
     }
@@ -215,7 +208,7 @@ void qc_scan_alter(struct qc_scan *scan)
 {
     define(scan);
     qc_scan_advance(scan);
-    (void)accept_database(scan);
+    note_database(scan);
     qc_scan_skip_statement(scan);
 }
 
@@ -228,7 +221,7 @@ void qc_scan_drop(struct qc_scan *scan)
         scan->flags |= QC_SQL_HARMLESS;
     } else {
         define(scan);
-        (void)accept_database(scan);
+        note_database(scan);
     }
     qc_scan_skip_statement(scan);
 }

@@ -112,6 +112,6 @@ void qc_scan_set(struct qc_scan *scan);
 void qc_scan_reset(struct qc_scan *scan);
 void qc_scan_pragma(struct qc_scan *scan);
 bool qc_scan_transaction(struct qc_scan *scan); /* false: it was none, nothing was stepped over */
-void qc_scan_statement(struct qc_scan *scan);
+void qc_scan_statement(struct qc_scan *scan);   /* to its end in any case */
 
 #endif

@@ -391,7 +391,7 @@ static bool common(struct qc_scan *scan)
     }
 }
 
-void qc_scan_statement(struct qc_scan *scan)
+static void dispatch(struct qc_scan *scan)
 {
     scan->cte_count = 0;
     if (qc_scan_at_write(scan)) {
@@ -408,20 +408,24 @@ void qc_scan_statement(struct qc_scan *scan)
         of_mysql(scan);
 }
 
+void qc_scan_statement(struct qc_scan *scan)
+{
+    dispatch(scan);
+    if (!qc_scan_at_end(scan)) {
+        qc_scan_unknown(scan);
+        qc_scan_skip_statement(scan);
+    }
+}
+
 /* ---- The whole string ---- */
 
 static void statements(struct qc_scan *scan)
 {
     while (scan->token->kind != QC_TOKEN_END && scan->status == QC_OK) {
-        if (scan->token->kind == QC_TOKEN_SEMICOLON) {
+        if (scan->token->kind == QC_TOKEN_SEMICOLON)
             qc_scan_advance(scan);
-            continue;
-        }
-        qc_scan_statement(scan);
-        if (!qc_scan_at_end(scan)) {
-            qc_scan_unknown(scan);
-            qc_scan_skip_statement(scan);
-        }
+        else
+            qc_scan_statement(scan);
     }
 }
 
