@@ -135,6 +135,22 @@ def database(alarm: None, schema: None) -> Iterator[None]:
 
 
 @pytest.fixture
+def spoiled_connection(database: None) -> Iterator[None]:
+    """For a test after which its connection caches nothing more.
+
+    Django never closes a database in memory: then it is made anew.
+    """
+    from django.core.management import call_command
+    from django.db import connection
+
+    yield
+    if connection.settings_dict["NAME"].startswith("file:"):
+        connection.connection.close()
+        connection.connection = None
+        call_command("migrate", run_syncdb=True, verbosity=0)
+
+
+@pytest.fixture
 def library(database: None) -> None:
     """The data of testapp.library."""
     from testapp.library import load

@@ -199,6 +199,7 @@ def test_executescript_commits_first(other: OtherProcess) -> None:
     assert name_of() == there(other)[0] == "before the script"
 
 
+@pytest.mark.usefixtures("spoiled_connection")
 def test_temp_table_hides_the_base_table(other: OtherProcess) -> None:
     names()
     sql("CREATE TEMP TABLE testapp_author AS SELECT * FROM main.testapp_author WHERE id < 3")
@@ -211,6 +212,7 @@ def test_temp_table_hides_the_base_table(other: OtherProcess) -> None:
     assert len(names()) == 6
 
 
+@pytest.mark.usefixtures("spoiled_connection")
 def test_temp_view_hides_the_base_table() -> None:
     names()
     sql("CREATE TEMPORARY VIEW testapp_author AS SELECT * FROM main.testapp_author WHERE id = 2")
@@ -219,6 +221,7 @@ def test_temp_view_hides_the_base_table() -> None:
     assert len(names()) == 6
 
 
+@pytest.mark.usefixtures("spoiled_connection")
 def test_attached_database_is_written(other: OtherProcess, tmp_path: Path) -> None:
     """A write through an attached schema reaches another database's file."""
     path = connections["other"].settings_dict["NAME"]
@@ -235,6 +238,7 @@ def test_attached_database_is_written(other: OtherProcess, tmp_path: Path) -> No
     sql("DETACH DATABASE elsewhere")
 
 
+@pytest.mark.usefixtures("spoiled_connection")
 def test_attached_table_of_the_same_name(tmp_path: Path) -> None:
     names()
     sql(f"ATTACH DATABASE '{tmp_path / 'new.sqlite3'}' AS fresh")
@@ -289,6 +293,7 @@ def test_view_falls_with_its_tables() -> None:
         sql("DROP VIEW loud")
 
 
+@pytest.mark.usefixtures("spoiled_connection")
 def test_read_uncommitted_turns_hits_off() -> None:
     """With a shared cache such a connection sees what others have not committed."""
     names()
