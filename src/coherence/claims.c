@@ -20,6 +20,7 @@ static void close_in_child(void *context)
         qc_file_close(claims->fd);
     claims->fd = -1;
     claims->pid = qc_host_pid();
+    claims->spare = QC_NO_SLOT;
     memset(claims->tickets, 0, claims->count * sizeof *claims->tickets);
     if (claims->in_child)
         claims->in_child(claims->context);
@@ -31,6 +32,7 @@ int qc_claims_init(struct qc_claims *claims, uint32_t slots, void (*in_child)(vo
     claims->fd = -1;
     claims->pid = qc_host_pid();
     claims->count = slots;
+    claims->spare = QC_NO_SLOT;
     claims->last = (uint32_t)claims->pid % slots;
     claims->in_child = in_child;
     claims->context = context;

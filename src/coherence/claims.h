@@ -14,12 +14,15 @@
 #include "qcache/coherence.h"
 #include "qcache/error.h"
 
+#define QC_NO_SLOT UINT32_MAX
+
 struct qc_claims {
     struct qc_fork_guard guard; /* around fd */
     int fd;                     /* -1: not open */
     int32_t pid;
     uint32_t count;
     uint32_t last;     /* atomic: the slot claimed last, where the next search begins */
+    uint32_t spare;    /* under the segment's mutex: a free slot whose byte stays locked for the next write */
     uint64_t *tickets; /* atomic, one a slot: generation << 1 | in flight; 0: none */
     void (*in_child)(void *context);
     void *context;

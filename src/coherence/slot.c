@@ -36,7 +36,13 @@ static int claim_one(struct qc_segment *segment, uint32_t slot)
     /* An operator may have emptied the slot of a write that this process has in flight: its byte is ours, not free. */
     if (qc_slot_state(segment, slot) != QC_SLOT_FREE || qc_claims_in_flight(&segment->claims, slot))
         return QC_ERR_BUSY;
-    return segment->is_private ? QC_OK : qc_lock_take(segment->claims.fd, byte_of(segment, slot), QC_LOCK_EXCLUSIVE);
+    if (segment->is_private)
+        return QC_OK;
+    if (segment->claims.spare == slot) {
+        segment->claims.spare = QC_NO_SLOT;
+        return QC_OK;
+    }
+    return qc_lock_take(segment->claims.fd, byte_of(segment, slot), QC_LOCK_EXCLUSIVE);
 }
 
 int qc_slot_claim_locked(struct qc_segment *segment, uint32_t *slot, struct qc_error *error)
@@ -167,6 +173,16 @@ int qc_cell_stamp_locked(struct qc_segment *segment, uint32_t cell, uint64_t *st
     note_write(segment, cell, segment->claims.pid);
     qc_store_release(&segment->cells[cell], qc_word(qc_word_writers(word), *stamp));
     return QC_OK;
+}
+
+/* Two system calls less for a process that writes again. Only where slots are many: whoever keeps one keeps it from
+ * others. */
+void qc_slot_spare_locked(struct qc_segment *segment, uint32_t slot)
+{
+    if (segment->layout.slots < QC_SLOTS_PLENTY || segment->claims.spare != QC_NO_SLOT)
+        qc_slot_release_locked(segment, slot);
+    else if (!segment->is_private)
+        segment->claims.spare = slot;
 }
 
 void qc_slot_release_locked(struct qc_segment *segment, uint32_t slot)

@@ -35,6 +35,10 @@ int qc_cell_stamp_locked(struct qc_segment *segment, uint32_t cell, uint64_t *st
 /* Lets go of the kernel lock on a slot that this process has claimed. */
 void qc_slot_release_locked(struct qc_segment *segment, uint32_t slot);
 
+/* The same, but may keep the lock for this process's next write where there are QC_SLOTS_PLENTY. */
+#define QC_SLOTS_PLENTY 256u
+void qc_slot_spare_locked(struct qc_segment *segment, uint32_t slot);
+
 /* Whether the owner of a slot in use lives: the kernel lock on its byte is held. True when that can't be told. */
 bool qc_slot_owned_locked(const struct qc_segment *segment, uint32_t slot);
 

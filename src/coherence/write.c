@@ -129,7 +129,7 @@ static int end_locked(struct qc_segment *segment, struct qc_write write, enum qc
     else
         status = qc_error_set(error, QC_ERR_ARGUMENT, 0, "the write has been settled by another");
     if (claim == QC_CLAIM_IN_FLIGHT)
-        qc_slot_release_locked(segment, write.slot);
+        qc_slot_spare_locked(segment, write.slot);
     return status;
 }
 

@@ -17,8 +17,8 @@
  * memory holds one word that nobody follows. The kernel learns of a held one by the member of the thread's robust list
  * that is made for a lock being taken (list_op_pending): it stays set as long as the lock is held, and a thread holds one
  * at a time. */
-#define MAGIC UINT64_C(0x78756d2d65686371) /* "qche-mux" */
-#define GIVEN_UP ((uint32_t)FUTEX_TID_MASK)    /* no thread has this id */
+#define MAGIC UINT64_C(0x78756d2d65686371)  /* "qche-mux" */
+#define GIVEN_UP ((uint32_t)FUTEX_TID_MASK) /* no thread has this id */
 
 #define WAIT_FIRST_US 20u
 #define WAIT_LAST_US 1000u
