@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ContextDecorator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from django.core.exceptions import EmptyResultSet
 from django.db import connections
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from .connection_state import ConnectionState
     from .segments import OpenSegment
+
+NO_ENGINE: Final = "the engine is not installed, so nothing is cached"
 
 Target: TypeAlias = type[Model] | Model | str
 
@@ -81,14 +83,21 @@ class Explanation:
         return "\n".join(lines)
 
 
+def has_engine() -> bool:
+    """Whether the C engine can be imported; without it reads go to the database."""
+    try:
+        from . import _engine  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
 def explain(queryset: QuerySet[Any] | Manager[Any]) -> Explanation:
     """Whether and why a queryset's rows are cached.
 
     Compiles it; runs no query of its own but what a first connection needs to learn who the server
     is.
     """
-    from .reads import explain_read
-
     if isinstance(queryset, Manager):
         queryset = queryset.all()
     query = queryset.query
@@ -99,6 +108,10 @@ def explain(queryset: QuerySet[Any] | Manager[Any]) -> Explanation:
         return Explanation(
             False, False, "it can match no row, so it reads nothing", "", "", (), (), None, None
         )
+    if not has_engine():
+        return Explanation(False, False, NO_ENGINE, "", sql, (), (), None, None)
+    from .reads import explain_read
+
     return Explanation(**explain_read(compiler, sql, params, MULTI))
 
 
@@ -110,10 +123,12 @@ def invalidate(*targets: Target, using: str | None = None) -> None:
     supported. For changes made outside Django. Raises LookupError for a label that no model has,
     and SegmentUnavailable where no segment can be opened.
     """
+    tables = frozenset(_tables(targets))
+    if not has_engine():
+        return
     from .brackets import Bracket
     from .invalidation import announce
 
-    tables = frozenset(_tables(targets))
     for alias in [using] if using is not None else list(connections):
         state = _met(alias)
         if state is None or state.session is None:
@@ -152,6 +167,8 @@ def _named(target: str) -> list[str]:
 
 def _met(alias: str) -> ConnectionState | None:
     """The state of an alias's connection, connected so that the database is known."""
+    if not has_engine():
+        return None
     from .connection_state import state_of
 
     connection = connections[alias]
@@ -168,6 +185,8 @@ def stats() -> dict[str, dict[str, Any]]:
 
     Aliases whose database isn't supported, or not cached, have a "reason" instead.
     """
+    if not has_engine():
+        return {alias: {"reason": NO_ENGINE} for alias in connections}
     from .stores import local_stats
 
     found: dict[str, dict[str, Any]] = {}

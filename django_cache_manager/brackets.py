@@ -52,15 +52,12 @@ class Bracket:
                 registry.reconsider(facts)
                 refusal = error
                 continue
-            if not segment.engine.linked():
-                registry.drop(segment)
-                continue
             try:
                 cells = segment.engine.cells(tables, database)
                 ticket = segment.engine.begin_write(cells, facts.session)
             except _engine.SegmentError as error:
-                # It has been retired: nobody hits it any more, so the next one is marked instead.
-                logger.warning("a segment was retired: %s", error)
+                # Gone or retired: nobody hits it any more, so the next one is marked instead.
+                logger.info("a segment was retired: %s", error)
                 registry.drop(segment)
                 continue
             self._marks.append((segment, ticket, tables, database))
