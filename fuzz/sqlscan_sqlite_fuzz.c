@@ -52,7 +52,7 @@ static void note(char names[NAMES_MAX][NAME_MAX_SIZE], size_t *count, const char
 
 static uint32_t flags_of(int action, const char *first)
 {
-    if (first != NULL && strncmp(first, "sqlite_", 7) == 0)
+    if (first == NULL || strncmp(first, "sqlite_", 7) == 0)
         return 0; /* ANALYZE makes tables of its own */
     switch (action) {
     case SQLITE_CREATE_TEMP_TABLE:

@@ -380,7 +380,7 @@ static void clause(struct qc_scan *scan, struct qc_level *level)
     qc_scan_advance(scan);
 }
 
-static void word(struct qc_scan *scan, struct qc_level *level)
+static void any_word(struct qc_scan *scan, struct qc_level *level)
 {
     if (level->write && word_of_write(scan, level))
         return;
@@ -471,7 +471,7 @@ void qc_scan_walk(struct qc_scan *scan, struct qc_level *level)
             cast_to(scan);
             break;
         case QC_TOKEN_WORD:
-            word(scan, level);
+            any_word(scan, level);
             break;
         case QC_TOKEN_QUOTED:
             operand(scan, level);
