@@ -117,6 +117,35 @@ def test_iterator_across_a_rolled_back_update_is_not_stored() -> None:
     assert "never" not in names()
 
 
+@pytest.mark.databases("sqlite-wal")
+def test_transaction_begun_while_an_iterator_is_open_stores_nothing(other: OtherProcess) -> None:
+    """Its snapshot is the iterator's, older than its BEGIN."""
+    rows = Tag.objects.nocache().order_by("pk").iterator(chunk_size=1)
+    next(rows)
+    other.call(rename, "theirs")
+    with transaction.atomic():
+        assert name_of() == "Ánna"
+        rows.close()
+        assert assert_right(names)[0] == "Ánna"
+    assert name_of() == names()[0] == there(other)[0] == "theirs"
+
+
+def test_iterator_that_outlives_a_rolled_back_update_is_not_stored() -> None:
+    def read() -> Iterator[Author]:
+        return Author.objects.order_by("pk").iterator(chunk_size=1)
+
+    rows = read()
+    seen = [next(rows).name]
+    with pytest.raises(RollBack), transaction.atomic():
+        Author.objects.update(name="never")
+        seen += [next(rows).name, next(rows).name]
+        raise RollBack
+    seen += [row.name for row in rows]
+    assert "never" in seen, "the database showed no uncommitted row: the test proves nothing"
+    assert [row.name for row in read()] == names()
+    assert "never" not in names()
+
+
 def test_raw_begin_and_commit(other: OtherProcess) -> None:
     sql("BEGIN")
     rename("in a raw transaction")
