@@ -22,7 +22,6 @@ from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 from django.apps import AppConfig
-from django.db import connections
 from django.db.models import QuerySet
 from django.db.models.sql.constants import MULTI, SINGLE
 
@@ -76,6 +75,7 @@ class Watch:
     """Whether reads of one query were answered from the cache, or kept for the next."""
 
     def __init__(self) -> None:
+        self.connection: Any = None
         self.hit = False
         self.kept = False
 
@@ -206,7 +206,10 @@ def note(kind: str, statement: Any, text: str) -> None:
 
 def compared_rows(execute_sql: Callable[..., Any]) -> Callable[..., Any]:
     def asked(original: Any, compiler: Any, kind: str, chunked: bool, size: int) -> Any:
-        if not is_compared(compiler.query, kind) or id(compiler.query) in watches():
+        watch = watches().get(id(compiler.query))
+        if watch is not None:
+            watch.connection = compiler.connection
+        if watch is not None or not is_compared(compiler.query, kind):
             return execute_sql(original, compiler, kind, chunked, size)
         return Rows(execute_sql, original, compiler, kind, chunked, size).answer()
 
@@ -338,26 +341,39 @@ def compared_instances(fetch_all: Callable[..., None]) -> Callable[..., None]:
 
 
 def instances(queryset: Any) -> list[Any]:
-    connection = connections[queryset.db]
     query = queryset.query
 
-    def ask() -> tuple[list[Any], Watch]:
-        with watching(query) as watch:
-            return list(queryset._iterable_class(queryset)), watch
+    def ask() -> list[Any]:
+        return list(queryset._iterable_class(queryset))
 
-    try:
-        first, watch = ask()
-    except Exception as error:
-        compare_error(connection, error, ask, query)
-        raise
+    with watching(query) as watch:
+        try:
+            first = ask()
+        except Exception as error:
+            if watch.connection is not None:
+                with routed(queryset, watch.connection):
+                    compare_error(watch.connection, error, ask, query)
+            raise
     if not watch.hit and not watch.kept:
         counts["not cached"] += 1
         return first
-    with unobserved(connection):
-        second, watch = ask()
-        if not watch.hit:
+    with unobserved(watch.connection), routed(queryset, watch.connection):
+        with watching(query) as again:
+            second = ask()
+        if not again.hit:
             counts["fell between"] += 1
             return second
-        plain, _ = from_database(ask)
+        plain = from_database(ask)
     compare("querysets", query, (first, plain), (second, plain), (first, second))
     return second
+
+
+@contextlib.contextmanager
+def routed(queryset: Any, connection: Any) -> Iterator[None]:
+    """Repetitions go where the first read went: the routers are not asked again."""
+    before = queryset._db
+    queryset._db = connection.alias
+    try:
+        yield
+    finally:
+        queryset._db = before
