@@ -392,7 +392,7 @@ static void plain_sign(struct qc_lexer *lexer, struct qc_token *token)
 {
     const char c = *lexer->at;
     token->kind = sign(c);
-    if (token->kind == QC_TOKEN_OPERATOR && strchr("+-/<>!~^&|?:#@[`", c) == NULL)
+    if (token->kind == QC_TOKEN_OPERATOR && memchr("+-/<>!~^&|?:#@[`", c, 16) == NULL)
         lexer->bad = true; /* control signs, braces, backslashes */
     if (c == ':' && peek(lexer, 1) == ':') {
         token->kind = QC_TOKEN_CAST;

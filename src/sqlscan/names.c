@@ -144,6 +144,14 @@ bool qc_token_is(const struct qc_token *token, const char *text)
     return (size_t)(token->end - token->start) == strlen(text) && qc_token_starts(token, text);
 }
 
+bool qc_token_is_any(const struct qc_token *token, const char *const *texts)
+{
+    for (; *texts != NULL; texts++)
+        if (qc_token_is(token, *texts))
+            return true;
+    return false;
+}
+
 bool qc_path_is_temporary(const struct qc_scan *scan, const struct qc_path *path)
 {
     if (!path->qualified)
@@ -270,10 +278,7 @@ void qc_scan_add_write(struct qc_scan *scan, const struct qc_path *path)
 
 void qc_scan_add_function(struct qc_scan *scan, const struct qc_token *name)
 {
-    if (scan->lexer.dialect == QC_SQL_POSTGRESQL && qc_token_is(name, "set_config"))
-        scan->flags |= QC_SQL_SESSION;
-    if (scan->lexer.dialect == QC_SQL_SQLITE && qc_token_is(name, "load_extension"))
-        qc_scan_unknown(scan);
+    scan->flags |= qc_function_flags(scan->lexer.dialect, name);
     add(scan, &scan->out->functions, name);
 }
 

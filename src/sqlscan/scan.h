@@ -72,12 +72,17 @@ bool qc_scan_path(struct qc_scan *scan, struct qc_path *path);
 /* Whether the last part of a name (or its schema) is `text`, ASCII case folded. */
 bool qc_token_is(const struct qc_token *token, const char *text);
 bool qc_token_starts(const struct qc_token *token, const char *text);
+bool qc_token_is_any(const struct qc_token *token, const char *const *texts); /* ended by NULL */
 
 bool qc_path_is_temporary(const struct qc_scan *scan, const struct qc_path *path);
 void qc_scan_add_read(struct qc_scan *scan, const struct qc_path *path);
 void qc_scan_add_write(struct qc_scan *scan, const struct qc_path *path);
 void qc_scan_add_function(struct qc_scan *scan, const struct qc_token *name);
 void qc_scan_push_cte(struct qc_scan *scan, const struct qc_token *name);
+
+/* ---- functions.c: what a call does beside giving a value ---- */
+
+uint32_t qc_function_flags(enum qc_sql_dialect dialect, const struct qc_token *name);
 
 /* ---- select.c: everything between parentheses ---- */
 

@@ -4,14 +4,6 @@
 
 /* PROTOCOL 2.8: what a setting may do to queries. */
 
-static bool is_any(const struct qc_token *token, const char *const *names)
-{
-    for (; *names != NULL; names++)
-        if (qc_token_is(token, *names))
-            return true;
-    return false;
-}
-
 static bool ends_with(const struct qc_token *token, const char *text)
 {
     const size_t size = strlen(text);
@@ -35,10 +27,10 @@ static uint32_t class_of_postgresql(const struct qc_token *name)
                                             "default_transaction_read_only",
                                             "default_transaction_deferrable",
                                             NULL};
-    if (is_any(name, harmless) || qc_token_starts(name, "enable_") || qc_token_starts(name, "jit_") ||
+    if (qc_token_is_any(name, harmless) || qc_token_starts(name, "enable_") || qc_token_starts(name, "jit_") ||
         ends_with(name, "_timeout"))
         return QC_SQL_HARMLESS;
-    return is_any(name, isolation) ? QC_SQL_ISOLATION : QC_SQL_SESSION;
+    return qc_token_is_any(name, isolation) ? QC_SQL_ISOLATION : QC_SQL_SESSION;
 }
 
 static uint32_t class_of_mysql(const struct qc_token *name, const struct qc_token *value)
@@ -49,9 +41,9 @@ static uint32_t class_of_mysql(const struct qc_token *name, const struct qc_toke
                                             "tx_read_only", NULL};
     if (qc_token_is(name, "autocommit"))
         return QC_SQL_COMMIT;
-    if (is_any(name, isolation))
+    if (qc_token_is_any(name, isolation))
         return QC_SQL_ISOLATION;
-    if (is_any(name, harmless) || ends_with(name, "_timeout"))
+    if (qc_token_is_any(name, harmless) || ends_with(name, "_timeout"))
         return QC_SQL_HARMLESS;
     if (qc_token_is(name, "sql_auto_is_null") && qc_token_is(value, "0"))
         return QC_SQL_HARMLESS; /* the default; Django sets it on each new connection */
@@ -226,9 +218,9 @@ static const char *const pragma_settings[] = {"application_id",
 
 static uint32_t class_of_pragma(const struct qc_token *name, bool valued)
 {
-    if (is_any(name, pragma_harmless))
+    if (qc_token_is_any(name, pragma_harmless))
         return QC_SQL_HARMLESS;
-    if (is_any(name, pragma_tells) || (!valued && is_any(name, pragma_settings)))
+    if (qc_token_is_any(name, pragma_tells) || (!valued && qc_token_is_any(name, pragma_settings)))
         return QC_SQL_READ;
     if (qc_token_is(name, "read_uncommitted"))
         return QC_SQL_ISOLATION | QC_SQL_SESSION;

@@ -149,6 +149,9 @@ static const struct row definitions[] = {
     {"CREATE OR REPLACE PROCEDURE f(a int DEFAULT 1) LANGUAGE sql BEGIN ATOMIC SELECT 1; DELETE FROM t; SELECT CASE "
      "WHEN a THEN 1 END; END; DELETE FROM u",
      W | DDL, "", "u", ""},
+    {"CREATE FUNCTION f() RETURNS int LANGUAGE sql BEGIN ATOMIC SELECT 1", DDL | UNKNOWN, "", "", ""},
+    {"CREATE FUNCTION f(begin atomic) RETURNS int AS 'x' LANGUAGE sql; DELETE FROM u", W | DDL, "", "u", ""},
+    {"CREATE TABLE 5", DDL | UNKNOWN, "", "", ""},
     {"CREATE FUNCTION f() RETURNS int RETURN 1; DELETE FROM u", W | DDL, "", "u", ""},
     {"CREATE RULE r AS ON INSERT TO t DO ALSO (INSERT INTO a VALUES (1); DELETE FROM b); SELECT 1", R | DDL, "", "",
      ""},
