@@ -24,7 +24,8 @@ _NOTE_BYTES = 640
 def attend(segment: OpenSegment, facts: Facts, driver: Any) -> None:
     """Looks for writes that can be proved over, at most once a second a segment.
 
-    Only in autocommit.
+    Only in autocommit. Raises nothing: a database that doesn't answer tells so by the user's own
+    statement.
     """
     now = time.monotonic()
     if now - segment.proved_at < PROOF_INTERVAL_SECONDS or not segment.proving.acquire(
@@ -34,7 +35,7 @@ def attend(segment: OpenSegment, facts: Facts, driver: Any) -> None:
     try:
         segment.proved_at = now
         _settle_the_gone(segment, facts, driver)
-    except _engine.SegmentError as error:
+    except Exception as error:
         logger.debug("writes in flight could not be looked at: %s", error)
     finally:
         segment.proving.release()
@@ -53,11 +54,7 @@ def _settle_the_gone(segment: OpenSegment, facts: Facts, driver: Any) -> None:
             _note_birth(segment, facts, driver)
             segment.engine.settle(slot["ticket"], force=True)
     sessions = {slot["session"] for slot in doubtful} - {_BIRTH}
-    try:
-        gone = facts.vendor.sessions_gone(driver, sessions)
-    except Exception as error:
-        logger.debug("sessions could not be looked at: %s", error)
-        return
+    gone = facts.vendor.sessions_gone(driver, sessions)
     for slot in doubtful:
         if slot["session"] in gone and segment.engine.settle(slot["ticket"]):
             logger.info("a write of process %s is proved over; its cells are settled", slot["pid"])
