@@ -82,14 +82,14 @@ _backend = _Backend()
 
 
 def keeps_nothing() -> bool:
-    """Whether the configured backend is Django's DummyCache: no caching."""
+    """Whether the configured backend is Django's DummyCache, or can't be used: no caching."""
     alias = conf.current().backend
     if alias is None:
         return False
-    from django.core.cache import caches
     from django.core.cache.backends.dummy import DummyCache
 
-    return isinstance(caches[alias], DummyCache)
+    kind = _backend.call(alias, type)
+    return kind is None or issubclass(kind, DummyCache)
 
 
 def find(segment: OpenSegment, key: bytes, limit: int) -> Result | None:
