@@ -33,19 +33,22 @@ static void alias(struct qc_scan *scan, bool target)
         qc_scan_skip_group(scan);
 }
 
-/* MySQL: {USE | FORCE | IGNORE} {INDEX | KEY} [FOR ..] (names) */
-static void index_hints(struct qc_scan *scan)
+/* MySQL: {USE | FORCE | IGNORE} {INDEX | KEY} [FOR ..] (names). False: there was none. */
+static bool index_hints(struct qc_scan *scan)
 {
     static const enum qc_word hints[] = {QC_WORD_USE, QC_WORD_FORCE, QC_WORD_IGNORE, QC_WORD_NONE};
+    bool some = false;
     while (is_mysql(scan) && qc_scan_at_any(scan, hints)) {
         while (scan->token->kind == QC_TOKEN_WORD)
             qc_scan_advance(scan);
         if (scan->token->kind != QC_TOKEN_LEFT) {
             qc_scan_unknown(scan);
-            return;
+            return true;
         }
         qc_scan_skip_group(scan);
+        some = true;
     }
+    return some;
 }
 
 /* PostgreSQL: TABLESAMPLE method (arguments) [REPEATABLE (seed)] */
@@ -56,8 +59,7 @@ static void sample(struct qc_scan *scan)
         return;
     if (scan->token->kind == QC_TOKEN_LEFT)
         qc_scan_group(scan);
-    if (qc_scan_accept(scan, QC_WORD_REPEATABLE) && scan->token->kind == QC_TOKEN_LEFT)
-        qc_scan_group(scan);
+    (void)qc_scan_accept(scan, QC_WORD_REPEATABLE); /* the walk sees to its "(" */
 }
 
 /* A query and not a table, which PostgreSQL lets one call values. */
@@ -145,7 +147,8 @@ static void named(struct qc_scan *scan, struct qc_level *level)
 void qc_scan_from_item(struct qc_scan *scan, struct qc_level *level)
 {
     const bool target = level->targets != QC_TARGETS_NONE;
-    index_hints(scan);
+    if (index_hints(scan)) /* another one, after a comma */
+        return;
     if (scan->lexer.dialect != QC_SQL_SQLITE)
         (void)qc_scan_accept(scan, QC_WORD_LATERAL);
     if (is_postgresql(scan))
@@ -158,5 +161,5 @@ void qc_scan_from_item(struct qc_scan *scan, struct qc_level *level)
         qc_scan_skip(scan); /* ORDINALITY */
     alias(scan, target);
     sample(scan);
-    index_hints(scan);
+    (void)index_hints(scan);
 }

@@ -59,6 +59,7 @@ static void test_names_strings_and_comments(void **state)
 static const struct row tables_are_found_wherever_they_stand[] = {
     {"SELECT * FROM a x USE INDEX (i, j), b FORCE INDEX FOR JOIN (k) IGNORE KEY (l) JOIN c, d PARTITION (p0) AS y", R,
      "a,b,c,d", "", ""},
+    {"SELECT * FROM a USE INDEX (i), IGNORE INDEX (j), b", R, "a,b", "", ""},
     {"SELECT STRAIGHT_JOIN * FROM a STRAIGHT_JOIN b ON 1 LEFT JOIN (c, d) ON 1, LATERAL (SELECT 1 FROM e) f", R,
      "a,b,c,d,e", "", ""},
     {"SELECT 1 FROM DUAL", R, "", "", ""},
@@ -203,6 +204,7 @@ static const struct row what_is_not_understood_may_write_anything[] = {
     {"SELECT 'a\\'b' FROM t", R | UNKNOWN, "t", "", ""},
     {"SELECT \"a\\\"b\" FROM t", R | UNKNOWN, "t", "", ""},
     {"SELECT \"%s\" FROM t", R | UNKNOWN, "t", "", ""},
+    {"SELECT * FROM a USE INDEX, b", R | UNKNOWN, "a,b", "", ""},
     {"DELETE FROM \"t\"", W | UNKNOWN, "", "", ""},
     {"SELECT \"f\"(1)", R | UNKNOWN, "", "", ""},
     {"SELECT * FROM \"t\"", R | UNKNOWN, "", "", ""},

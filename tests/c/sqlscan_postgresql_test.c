@@ -66,6 +66,7 @@ static const struct row names_strings_and_comments[] = {
     {"SELECT E'a\\'; DELETE FROM u; --', e'\\\\', N'x', B'10', X'1F', U&'d\\0061' FROM t", R, "t", "", ""},
     {"SELECT 'it''s; DELETE FROM u', 'a\\b', '' FROM t", R, "t", "", ""},
     {"SELECT 'a'\n'b' FROM t", R, "t", "", ""},
+    {"SELECT /*! a, */ b FROM t /* %something, %%s, %(x) */", R, "t", "", ""},
     {"SELECT /* /* ' */ ; DELETE FROM u */ 1 FROM t -- ' DELETE", R, "t", "", ""},
     {"SELECT 1 --x\rFROM t", R, "t", "", ""},
     {"SELECT 1+-2, 3 * -4, a<>b, x !~~* y, a//**/b FROM t", R, "t", "", ""},
@@ -86,8 +87,9 @@ static const struct row tables_are_found_wherever_they_stand[] = {
     {"SELECT * FROM generate_series(1, f(3)) WITH ORDINALITY AS g(n, o), LATERAL pub.h(a.x) i, t", R, "t", "",
      "generate_series,f,h"},
     {"SELECT * FROM ROWS FROM (f(1), g(2) AS (a int, b varchar(10))) WITH ORDINALITY AS r, t", R, "t", "", "f,g"},
-    {"SELECT * FROM json_to_record('{}') AS (a int, b numeric(10, 2)), json_populate_record(null::t, '{}') q(a int)", R,
-     "", "", "json_to_record,json_populate_record"},
+    {"SELECT * FROM json_to_record('{}') AS (a int, b numeric(10, 2)), json_populate_record(null::t, '{}') q(a "
+     "pub.big(3))",
+     R, "", "", "json_to_record,json_populate_record"},
     {"SELECT * FROM a TABLESAMPLE bernoulli (10) REPEATABLE (f(1)), b AS c TABLESAMPLE system (2)", R, "a,b", "", "f"},
     {"SELECT * FROM a NATURAL LEFT OUTER JOIN b FULL JOIN c USING (x) AS j CROSS JOIN (d JOIN e ON true), g", R,
      "a,b,c,d,e,g", "", ""},
@@ -106,7 +108,7 @@ static const struct row tables_are_found_wherever_they_stand[] = {
      "TIES",
      R, "t", "", "f"},
     {"SELECT x table FROM t", R, "t", "", ""},
-    {"SELECT * FROM a set, b values, c", R, "a,b,c", "", ""},
+    {"SELECT * FROM a set, b values, (values JOIN c ON (true))", R, "a,b,values,c", "", ""},
     {"SELECT * FROM a WHERE CURRENT_USER = y OFFSET 3 FOR SHARE", R | LOCKING, "a", "", "current_user"},
 };
 
