@@ -53,7 +53,7 @@ class Bracket:
                 refusal = error
                 continue
             try:
-                cells = segment.engine.cells(tables, database)
+                cells = segment.cells(tables, database)
                 ticket = segment.engine.begin_write(cells, facts.session)
             except _engine.SegmentError as error:
                 # Gone or retired: nobody hits it any more, so the next one is marked instead.
@@ -74,8 +74,8 @@ class Bracket:
     ) -> None:
         """Lets a write run that can neither be marked nor kept from being missed, where that is
         allowed: `settle` stamps what is there by then."""
+        being_made = refusal is None or refusal.status == "busy"
         error = refusal or _engine.SegmentError(f"{segment_path(facts)} is replaced all the time")
-        being_made = getattr(error, "status", "busy") == "busy"
         if not conf.current().unseen_writes and (being_made or not registry.had(facts)):
             # While others use or make a segment they would serve rows from before this write.
             raise unseen_write_error(error) from refusal

@@ -34,6 +34,10 @@ class Catalog:
 
     suspect_functions: frozenset[str] | None = field(default=None)
     """Functions that may write when a SELECT calls them; None: none can."""
+    closures: dict[tuple[str, ...], frozenset[str] | None] = field(
+        default_factory=dict, compare=False
+    )
+    """closure() remembered, by the tables written, for as long as TRIGGERS says the same."""
 
     def closure(
         self, tables: Iterable[str], triggers: Mapping[str, tuple[str, ...]]

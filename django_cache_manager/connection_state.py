@@ -170,7 +170,7 @@ class ConnectionState:
         """Runs one statement at the driver's cursor, seen by everybody it concerns (PROTOCOL
         2.7)."""
         connection = wrapper.db
-        self.meet(connection)
+        session = self.meet(connection)
         if type(wrapper.cursor) is BufferedCursor:
             wrapper.cursor = wrapper.cursor.driver_cursor
         scan = _engine.scan(_text(wrapper, sql), self.vendor.dialect)
@@ -180,7 +180,7 @@ class ConnectionState:
             and self._writes_nothing(scan)
         ):
             return self._read(wrapper, scan, call)
-        return self._effect(wrapper, self._met_anyhow(connection), scan, call)
+        return self._effect(wrapper, session or self._met_anyhow(connection), scan, call)
 
     def other_call(self, wrapper: CursorWrapper, call: Callable[[], Any]) -> Any:
         """Any other call that reaches the driver's cursor: it may write anything (PROTOCOL 2.7)."""
@@ -315,7 +315,7 @@ class ConnectionState:
             self._after_error(error)
             raise
         self._close_bracket(bracket, tables, before, time, flags, None)
-        if not before:
+        if self._committed and not before:
             self._announce_committed()
         if flags & _engine.ATTACH and self.vendor.drains:
             session.attached = self.vendor.attached(driver)  # type: ignore[attr-defined]
@@ -331,10 +331,7 @@ class ConnectionState:
             return EVERYTHING
         if not scan.writes:
             return EVERYTHING if scan.flags & _engine.WRITE else frozenset()
-        catalog = segment.current_catalog() if segment is not None else None
-        if catalog is None:
-            return EVERYTHING
-        return catalog.closure(scan.writes, conf.current().triggers)
+        return EVERYTHING if segment is None else segment.written(scan.writes)
 
     def _may_commit(self, flags: int, before: bool, tables: frozenset[str] | None) -> bool:
         """PROTOCOL 2.3: what may commit is bracketed with all dirty cells and the database's."""
@@ -364,7 +361,8 @@ class ConnectionState:
             if bracket is not None:
                 self._keep_unknown(bracket)
             return
-        self._answered_again()
+        if self.pending:
+            self._answered_again()
         after = self.vendor.in_transaction(driver)
         if after and not before:
             self._transaction_began(time)
@@ -390,7 +388,8 @@ class ConnectionState:
             with wrapper.db.wrap_database_errors:
                 rows = cursor.fetchall()
             wrapper.cursor = BufferedCursor(cursor, rows)
-        self.unfinished.discard(wrapper)
+        if self.unfinished:
+            self.unfinished.discard(wrapper)
 
     @staticmethod
     def _answer(wrapper: CursorWrapper, result: Any) -> Any:

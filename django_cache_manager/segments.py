@@ -8,7 +8,7 @@ import os
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -24,6 +24,7 @@ logger = logging.getLogger("django_cache_manager")
 _SUFFIX = ".segment"
 _NOTE = ".database"
 _RETRY_SECONDS = 1.0
+MEMO_SETS: Final = 1024
 
 _CURES = {
     "system": "Make DJANGO_CACHE_MANAGER['LOCATION'] a folder that this user may write to, "
@@ -54,6 +55,7 @@ class OpenSegment:
 
     __slots__ = (
         "__weakref__",
+        "_cells",
         "catalog",
         "catalog_time",
         "engine",
@@ -67,6 +69,7 @@ class OpenSegment:
         self.engine = engine
         self.facts = facts
         self.pid = os.getpid()
+        self._cells: dict[tuple[frozenset[str], bool], bytes] = {}
         self.catalog: Catalog | None = None
         self.catalog_time = 0
         self.proved_at = 0.0
@@ -79,6 +82,31 @@ class OpenSegment:
         if self.catalog is not None and self.engine.valid(_engine.DATABASE_CELL, self.catalog_time):
             return self.catalog
         return None
+
+    def cells(self, tables: frozenset[str], database: bool) -> bytes:
+        """The cells of a set of tables, remembered."""
+        found = self._cells.get((tables, database))
+        if found is None:
+            found = self.engine.cells(tables, database)
+            if len(self._cells) >= MEMO_SETS:
+                self._cells.clear()
+            self._cells[tables, database] = found
+        return found
+
+    def written(self, writes: tuple[str, ...]) -> frozenset[str] | None:
+        """All tables that a write to these may change, remembered; None: may be any."""
+        catalog = self.current_catalog()
+        if catalog is None:
+            return None
+        memo = catalog.closures
+        try:
+            return memo[writes]
+        except KeyError:
+            found = catalog.closure(writes, conf.current().triggers)
+        if len(memo) >= MEMO_SETS:
+            memo.clear()
+        memo[writes] = found
+        return found
 
     def clashes(self, tables: frozenset[str]) -> tuple[str, ...]:
         """Other tables of the database whose cells are among those of `tables`."""
@@ -210,6 +238,7 @@ def _create(facts: Facts) -> _engine.Segment:
             size=size, cells=settings.cells, slots=settings.slots, max_entry=max_entry
         )
     path = segment_path(facts)
+    _retire_older(path, facts)
     engine = _engine.Segment.open(
         str(path),
         facts.identity,
@@ -223,10 +252,6 @@ def _create(facts: Facts) -> _engine.Segment:
     )
     if engine.created:
         _write_note(path, facts)
-        for relative in path.parent.glob(f"{facts.family_stem()}-*{_SUFFIX}"):
-            # The same database before its server restarted, or a file that was replaced.
-            if relative != path:
-                retire_file(relative)
         retire_lost("sqlite", None)
     elif settings.size is not None and engine.size != settings.size:
         logger.warning(
@@ -238,6 +263,31 @@ def _create(facts: Facts) -> _engine.Segment:
             settings.size,
         )
     return engine
+
+
+def _retire_older(path: Path, facts: Facts) -> None:
+    """Retires segments of the same database from before its server restarted, or its file was
+    replaced (PROTOCOL 5).
+
+    Whoever opens a segment does so before its first use, for the one who made it may have died
+    before. Raises SegmentError when there is a newer one: then what is known here is out of date.
+    """
+    own = _beginning(facts.identity)
+    for relative in path.parent.glob(f"{facts.family_stem()}-*{_SUFFIX}"):
+        if relative == path:
+            continue
+        try:
+            theirs = _beginning(_engine.Segment.inspect(str(relative)).identity)
+        except (_engine.SegmentError, ValueError):
+            continue
+        if theirs > own:
+            raise _engine.SegmentError(f"{relative} is the segment of the same database, restarted")
+        retire_file(relative)
+
+
+def _beginning(identity: bytes) -> float:
+    """When the database of an identity began: its server's start, or its file's birth."""
+    return float(identity.rpartition(b" ")[2])
 
 
 def _write_note(path: Path, facts: Facts) -> None:
