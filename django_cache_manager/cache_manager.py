@@ -16,6 +16,12 @@ class CachingQuerySet(QuerySet):
         if query is None:
             self._query.caching = True
 
+    def __repr__(self):
+        shown = super().__repr__()
+        if type(self) is CachingQuerySet:
+            return shown.replace("<CachingQuerySet ", "<QuerySet ", 1)
+        return shown
+
     def nocache(self):
         """A copy whose query goes to the database and whose rows are not kept.
 

@@ -291,9 +291,8 @@ class ConnectionState:
             session.wild = session.wild or bool(flags & _engine.TEMP)
         before = self.vendor.in_transaction(driver)
         segment = self._segment()
-        if segment is not None and not before:
-            segment.read_catalog(driver)
-            recovery.attend(segment, session.facts, driver)
+        if segment is not None:
+            self.look_round(segment)
         tables = self._written(scan, segment)
         time = 0 if segment is None else segment.engine.clock()
         bracket = None
@@ -435,6 +434,9 @@ class ConnectionState:
         """Turning autocommit on commits on some drivers (SQLite's), so it is bracketed as a commit
         where it can."""
         known = self.driver is not None and self.driver is connection.connection
+        segment = self._segment() if known else None
+        if segment is not None:
+            self.look_round(segment)
         if known and (self.dirty is None or self.dirty):
             result = self.commit(connection, call)
         else:
@@ -489,6 +491,20 @@ class ConnectionState:
             self.errored = True
 
     # --- marks ------------------------------------------------------------------------------------
+
+    def look_round(self, segment: OpenSegment) -> None:
+        """Asks the database what it has to tell of its catalog and of writes in doubt.
+
+        Only in autocommit: in a user's transaction, or one that the question would begin, it would
+        fix the snapshot or fail with it (PROTOCOL section 5).
+        """
+        driver = self.driver
+        if driver is None or self.vendor.in_transaction(driver) or self.vendor.will_begin(driver):
+            return
+        segment.read_catalog(driver)
+        recovery.attend(
+            segment, segment.facts if self.session is None else self.session.facts, driver
+        )
 
     def _segment(self) -> OpenSegment | None:
         if self.session is None:

@@ -74,6 +74,8 @@ _WRITE_NOTHING = frozenset(
     pg_terminate_backend.""".split()
 )
 
+_READY = 1  # psycopg2's STATUS_READY
+
 _KINDS = {
     "v": "is a view",
     "m": "is a materialized view",
@@ -138,7 +140,8 @@ class PostgreSQL:
         )
 
     def will_begin(self, driver: Any) -> bool:
-        return not driver.autocommit
+        # psycopg2 believes itself in a transaction that a raw COMMIT has ended, and sends no BEGIN.
+        return not driver.autocommit and getattr(driver, "status", _READY) == _READY
 
     def broken(self, driver: Any) -> bool:
         return int(driver.info.transaction_status) in (self._IN_ERROR, self._UNKNOWN)

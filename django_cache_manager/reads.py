@@ -14,7 +14,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.sql.constants import MULTI, SINGLE
 from django.utils.asyncio import async_unsafe
 
-from . import _engine, conf, keys, policy, recovery, stores
+from . import _engine, conf, keys, policy, stores
 from .connection_state import ConnectionState, state_of
 from .dependencies import Dependencies, Uncacheable, read_dependencies
 from .results import Hit, Result
@@ -222,10 +222,7 @@ class _Read:
 
     def _run_and_keep(self, place: _Place, run: Callable[[], Any]) -> Any:
         state, segment = place.state, place.segment
-        driver = self.connection.connection
-        if driver is not None and not state.vendor.in_transaction(driver):
-            segment.read_catalog(driver)
-            recovery.attend(segment, place.facts, driver)
+        state.look_round(segment)
         time = state.fill_time(self.connection, segment)  # F1
         if time is None:
             return run()
@@ -244,12 +241,15 @@ class _Read:
     ) -> Iterator[list[Any]]:
         """Passes an iterator()'s chunks on, and stores them after the last one if they are within
         the cap."""
-        kept: list[Any] | None = []
+        kept: list[Any] | None = []  # changed in place: rebuilt for each chunk it took minutes
         room = place.segment.engine.max_entry
         for chunk in chunks:
             if kept is not None:
                 room -= _engine.footprint(chunk) // 4  # an encoded value takes no less
-                kept = None if room < 0 else [*kept, *chunk]
+                if room < 0:
+                    kept = None
+                else:
+                    kept += chunk
             yield chunk
         if kept is not None:
             self._keep(place, sequence, time, kept)
