@@ -13,6 +13,7 @@ COLUMNS = (
     "Python",
     "database",
     "mode",
+    "labels",
     "tests",
     "skipped",
     "fail without the package too",
@@ -32,6 +33,8 @@ class Row:
     python: str
     database: str
     mode: str
+    labels: str
+    """Which: "all", "selection", or "named" on the command line."""
     tests: int
     skipped: int
     hits: int
@@ -79,6 +82,7 @@ class Row:
             self.python,
             self.database,
             self.mode,
+            self.labels,
             f"{self.tests:,}",
             f"{self.skipped:,}",
             str(len(self.plain)),

@@ -36,6 +36,10 @@ CHUNK_SECONDS = 3600
 PASSED = ("passed", "skipped", "expected failure")
 
 
+class SuiteEnded(Exception):
+    """A process of Django's suite ended without a result; the message holds its last output."""
+
+
 @dataclass
 class Outcome:
     """What one run of labels found, its chunks put together."""
@@ -149,7 +153,7 @@ class Run:
             )
         shutil.rmtree(location)
         if not result.exists():
-            raise SystemExit(f"Django's suite did not come to its end:\n{log.read_text()[-4000:]}")
+            raise SuiteEnded(f"Django's suite came to no result:\n{log.read_text()[-4000:]}")
         found: dict[str, Any] = json.loads(result.read_text())
         return found
 
@@ -216,6 +220,7 @@ def judge(run: Run, labels: list[str], arguments: argparse.Namespace) -> report.
         python=outcome.python,
         database=outcome.database,
         mode=mode,
+        labels=which(arguments),
         tests=len(outcome.outcomes),
         skipped=sum(found == "skipped" for found in outcome.outcomes.values()),
         hits=outcome.hits,
@@ -234,6 +239,12 @@ def judge(run: Run, labels: list[str], arguments: argparse.Namespace) -> report.
     row.defects = {test: outcome.details[test] for test in sorted(failed)}
     print(row.text(), flush=True)
     return row
+
+
+def which(arguments: argparse.Namespace) -> str:
+    if arguments.labels:
+        return "named"
+    return "selection" if arguments.selection else "all"
 
 
 def parse() -> argparse.Namespace:
