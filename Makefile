@@ -39,6 +39,10 @@ shell: setup ## A Django shell with the sample models and a little data
 .PHONY: test
 test: setup-test test-c test-asan test-tsan test-valgrind test-fuzz test-bench test-databases test-pythons test-python ## Sets up and runs every test (C, sanitizers, valgrind, fuzzers, Python, wheel, other Pythons)
 
+.PHONY: prove
+prove: setup-test ## Never stale: races, kills and cuts on real databases, every read judged (PROVE_ARGS)
+	@$(PYTHON_BIN) -m tests.consistency.prove $(PROVE_ARGS)
+
 .PHONY: lint
 lint: setup-lint ## Formatting, linters, types and static analysis
 	@scripts/lint

@@ -1,0 +1,91 @@
+"""What one run of the checker is: read from the command line, passed to its processes as a file."""
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+
+DATABASES = ("sqlite-wal", "sqlite-delete", "postgresql")
+ENVIRONMENT = "PROVE_PLAN"
+
+NEMESES = {
+    "slow-statement": "PostgreSQL: a trigger sleeps inside autocommit statements",
+    "slow-commit": "PostgreSQL: a deferred trigger sleeps inside COMMIT",
+    "slow-store": "reads are held up between the database's answer and the store",
+    "slow-write": "writes are held up between mark and statement, and between COMMIT and settle",
+    "rollback": "transactions are rolled back",
+    "savepoint": "savepoints are rolled back",
+    "hand-off": "on_commit tells another process through a pipe, which reads at once",
+    "kill": "processes are killed by SIGKILL at random moments",
+    "failpoint": "processes are killed by SIGKILL at named places",
+    "terminate": "PostgreSQL: sessions are ended by pg_terminate_backend",
+    "cut": "PostgreSQL: the network is cut while a write runs; the server finishes it",
+    "server-kill": "PostgreSQL: the server is killed by SIGKILL and started again",
+    "evict": "a tiny segment, whose entries are evicted all the time, and clashing cells",
+    "remove-segment": "the segment's file is removed",
+    "fork": "processes fork others that work on, and others that only live on",
+}
+FAMILIES = ("counter", "twin", "owned", "part", "pile", "box")
+POSTGRESQL_ONLY = frozenset({"slow-statement", "slow-commit", "terminate", "cut", "server-kill"})
+TINY_SEGMENT = {"SIZE": "1M", "CELLS": 64, "SLOTS": 64, "MAX_ENTRY": "4K"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    database: str = "sqlite-wal"
+    seconds: float = 60.0
+    seed: int = 1
+    processes: int = 8
+    nemeses: tuple[str, ...] = ()
+    cache: bool = True
+    """False: ENABLED = False. Then nothing may be found, or the checker raises false alarms."""
+    broken: str = ""
+    """A name of `broken.PROTOCOLS`: what is taken out of the protocol. Then something must be
+    found."""
+    families: tuple[str, ...] = FAMILIES
+    """What is read and written; fewer meet more often."""
+    folder: str = ""
+    port: int = 0
+    """PostgreSQL's."""
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.database.startswith("sqlite")
+
+    def has(self, nemesis: str) -> bool:
+        return nemesis in self.nemeses
+
+    def path(self, *parts: str) -> Path:
+        return Path(self.folder, *parts)
+
+    def save(self) -> Path:
+        path = self.path("plan.json")
+        path.write_text(json.dumps(dataclasses.asdict(self)))
+        return path
+
+    def command(self) -> str:
+        """The command that does the same again, as far as the machine's scheduler lets it."""
+        words = ["python -m tests.consistency.prove --database", self.database]
+        words += ["--seconds", f"{self.seconds:g}", "--seed", str(self.seed)]
+        words += ["--processes", str(self.processes)]
+        words += ["--nemesis", ",".join(self.nemeses) or "none"]
+        if self.families != FAMILIES:
+            words += ["--families", ",".join(self.families)]
+        words += [] if self.cache else ["--without-cache"]
+        words += ["--broken", self.broken] if self.broken else []
+        return " ".join(words)
+
+
+def load() -> Plan:
+    """The plan of the run that this process belongs to."""
+    fields = json.loads(Path(os.environ[ENVIRONMENT]).read_text())
+    for name in ("nemeses", "families"):
+        fields[name] = tuple(fields[name])
+    return Plan(**fields)
+
+
+def nemeses_for(database: str) -> tuple[str, ...]:
+    """All that a database can meet."""
+    if database == "postgresql":
+        return tuple(NEMESES)
+    return tuple(name for name in NEMESES if name not in POSTGRESQL_ONLY)
