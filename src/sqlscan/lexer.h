@@ -32,16 +32,15 @@ enum qc_token_kind {
 struct qc_token {
     enum qc_token_kind kind;
     enum qc_word word;       /* of a WORD that is one of enum qc_word, else QC_WORD_NONE */
-    char quote;              /* what closes a QUOTED or STRING name, else 0 */
+    char quote;              /* what closes a QUOTED or STRING name, else 0: then `end` is where the lexer stopped */
     const char *start, *end; /* in the scanned text */
 };
 
 struct qc_lexer {
     const char *at, *start, *end;
     enum qc_sql_dialect dialect;
-    bool executable; /* inside a comment that MySQL executes */
-    bool bad;        /* something was not understood, or could be read in two ways */
-    bool variable;   /* a MySQL user or system variable was seen */
+    bool bad;      /* something was not understood, or could be read in two ways */
+    bool variable; /* a MySQL user or system variable was seen */
 };
 
 void qc_lexer_init(struct qc_lexer *lexer, enum qc_sql_dialect dialect, const char *text, size_t size);

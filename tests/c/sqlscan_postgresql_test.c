@@ -61,6 +61,7 @@ static void test_statements_of_django(void **state)
 static const struct row names_strings_and_comments[] = {
     {"SELECT \"a\"\"b\", \"C;D\" FROM \"E.F\", \"g h\" AS \"from\", S.\"T\"", R, "e.f,g h,t", "", ""},
     {"SELECT * FROM Pets, pub.été, \"É\"", R, "pets,été,É", "", ""},
+    {"SELECT x&'a', u&b, u&'c', $22 FROM t", R, "t", "", ""},
     {"SELECT a$b, _x FROM t$1", R, "t$1", "", ""},
     {"SELECT $$ ; DELETE FROM u; $$, $q$ $$ ' $q$, $_1$ $q$ $_1$, $é$x$é$ FROM t", R, "t", "", ""},
     {"SELECT E'a\\'; DELETE FROM u; --', e'\\\\', N'x', B'10', X'1F', U&'d\\0061' FROM t", R, "t", "", ""},

@@ -299,6 +299,7 @@ static const struct row what_is_not_understood_may_write_anything[] = {
     {"SELECT (1 FROM t", R | UNKNOWN, "", "", ""},
     {"SELECT 1) FROM t", R | UNKNOWN, "", "", ""},
     {"DELETE t", W | UNKNOWN, "", "", ""},
+    {"DELETE FROM ﻿t", W | UNKNOWN, "", "﻿t", ""},
     {"DELETE FROM %s", W | UNKNOWN, "", "", ""},
     {"UPDATE ? SET a = 1", W | UNKNOWN, "", "", ""},
     {"UPDATE t%s SET a = 1", W | UNKNOWN, "", "t", ""},
