@@ -121,7 +121,8 @@ static bool opens_line(const struct qc_lexer *lexer)
     return lexer->dialect != QC_SQL_MYSQL || after <= ' ' || after == 0x7f;
 }
 
-/* The opening of a comment that some servers execute, by their version: its content is read as SQL, and is bad. */
+/* The opening of a comment that some servers execute, by their version: its content is read as SQL, its end as two
+ * operators, and it is bad. */
 static bool open_executable(struct qc_lexer *lexer)
 {
     if (lexer->dialect != QC_SQL_MYSQL)
@@ -132,7 +133,6 @@ static bool open_executable(struct qc_lexer *lexer)
     lexer->at += third == '!' ? 3 : 4;
     while (lexer->at < lexer->end && class_of(*lexer->at) == DIGIT)
         lexer->at++;
-    lexer->executable = true;
     lexer->bad = true;
     return true;
 }
@@ -148,9 +148,6 @@ static void skip_blank(struct qc_lexer *lexer)
         } else if (c == '/' && peek(lexer, 1) == '*') {
             if (!open_executable(lexer))
                 skip_block(lexer);
-        } else if (c == '*' && lexer->executable && peek(lexer, 1) == '/') {
-            lexer->at += 2;
-            lexer->executable = false;
         } else {
             return;
         }
@@ -197,16 +194,11 @@ static void quoted(struct qc_lexer *lexer, struct qc_token *token, enum qc_token
             at++;
         }
     }
-    if (at >= lexer->end) {
-        lexer->bad = true;
-        token->kind = QC_TOKEN_END;
-        lexer->at = token->end = lexer->end;
-        return;
-    }
     token->end = at;
     if (percents)
         check_inside(lexer, token->start, at);
-    lexer->at = at + 1;
+    lexer->bad |= at == lexer->end;
+    lexer->at = at < lexer->end ? at + 1 : at;
 }
 
 static void plain_string(struct qc_lexer *lexer, struct qc_token *token)
@@ -215,33 +207,37 @@ static void plain_string(struct qc_lexer *lexer, struct qc_token *token)
            lexer->dialect == QC_SQL_SQLITE ? BACKSLASH_PLAIN : BACKSLASH_DEPENDS);
 }
 
+/* $1, ?, ?1 */
+static void numbered(struct qc_lexer *lexer, struct qc_token *token)
+{
+    token->kind = QC_TOKEN_PARAM;
+    lexer->at++;
+    while (lexer->at < lexer->end && class_of(*lexer->at) == DIGIT)
+        lexer->at++;
+}
+
 /* PostgreSQL's $tag$..$tag$, or $1. */
 static void dollar(struct qc_lexer *lexer, struct qc_token *token)
 {
     const char *tag = lexer->at, *at = tag + 1;
+    if (class_of(peek(lexer, 1)) == DIGIT) {
+        numbered(lexer, token);
+        lexer->bad |= is_name_part(peek(lexer, 0));
+        return;
+    }
     while (at < lexer->end && (class_of(*at) == LETTER || class_of(*at) == DIGIT))
         at++;
-    token->kind = QC_TOKEN_PARAM;
-    if (at == lexer->end || *at != '$' || class_of(tag[1]) == DIGIT) {
-        if (class_of(peek(lexer, 1)) != DIGIT || (at < lexer->end && is_name_part(*at)))
-            lexer->bad = true;
-        lexer->at = token->end = at;
+    token->kind = QC_TOKEN_STRING;
+    lexer->at = at;
+    if (at == lexer->end || *at != '$') {
+        lexer->bad = true;
         return;
     }
     const size_t size = (size_t)(at - tag) + 1;
     const char *close = memmem(at + 1, (size_t)(lexer->end - at - 1), tag, size);
-    token->kind = QC_TOKEN_STRING;
-    token->quote = '$';
-    token->start = at + 1;
-    if (close == NULL) {
-        lexer->bad = true;
-        token->kind = QC_TOKEN_END;
-        lexer->at = token->end = lexer->end;
-        return;
-    }
-    token->end = close;
-    check_inside(lexer, token->start, close);
-    lexer->at = close + size;
+    check_inside(lexer, at + 1, close != NULL ? close : lexer->end);
+    lexer->bad |= close == NULL;
+    lexer->at = close != NULL ? close + size : lexer->end;
 }
 
 /* ---- Names, numbers, placeholders ---- */
@@ -326,15 +322,6 @@ static void percent(struct qc_lexer *lexer, struct qc_token *token)
     if (peek(lexer, 1) == '(')
         lexer->bad = true;
     lexer->at += peek(lexer, 1) == '%' ? 2 : 1;
-}
-
-/* ?, ?1 */
-static void numbered(struct qc_lexer *lexer, struct qc_token *token)
-{
-    token->kind = QC_TOKEN_PARAM;
-    lexer->at++;
-    while (lexer->at < lexer->end && class_of(*lexer->at) == DIGIT)
-        lexer->at++;
 }
 
 /* :name, @name, $name of SQLite, where a "(" or "::" would belong to the name. */
