@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -216,7 +217,9 @@ def project(tmp_path_factory: pytest.TempPathFactory, schema: None) -> Path:
 
 
 def run(project: Path, mode: str, *options: str, **environment: str) -> str:
-    python_path = os.pathsep.join([str(project), os.environ.get("PYTHONPATH", "")])
+    package = find_spec("django_cache_manager")
+    home = str(Path(package.origin).parents[1]) if package and package.origin else ""
+    python_path = os.pathsep.join([str(project), home, os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
         [sys.executable, "-m", "django", "test", "shop", "--noinput", "-v", "2", *options],
         cwd=project,
