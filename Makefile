@@ -37,7 +37,7 @@ shell: setup ## A Django shell with the sample models and a little data
 	@$(PYTHON_BIN) sample/manage.py shell
 
 .PHONY: test
-test: setup-test test-c test-asan test-tsan test-valgrind test-fuzz test-bench test-databases test-pythons test-python ## Sets up and runs every test (C, sanitizers, valgrind, fuzzers, Python, wheel, other Pythons)
+test: setup-test test-c test-asan test-tsan test-valgrind test-fuzz test-bench test-databases test-python ## Sets up and runs every test (C, sanitizers, valgrind, fuzzers, Python, wheel, other Pythons)
 
 .PHONY: prove
 prove: setup-test ## Never stale: races, kills and cuts on real databases, every read judged (PROVE_ARGS)

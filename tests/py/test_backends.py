@@ -24,7 +24,7 @@ from worker import OtherProcess, RollBack
 pytestmark = [pytest.mark.usefixtures("library"), pytest.mark.cached]
 ALIAS = "django_cache_manager.cache_backend"
 BACKENDS = "django.core.cache.backends"
-KINDS = ("locmem", "file", "database", "redis", "pymemcache", "pylibmc")
+KINDS = ("locmem", "file", "database", "redis", "pymemcache")
 CACHE_TABLE = "rows_of_cache"
 
 
@@ -39,8 +39,7 @@ def configuration(kind: str, request: pytest.FixtureRequest, folder: Path) -> di
         url = request.getfixturevalue("redis_of_run").url
         return {"BACKEND": f"{BACKENDS}.redis.RedisCache", "LOCATION": url}
     location = request.getfixturevalue("memcached_of_run").location
-    name = "PyMemcacheCache" if kind == "pymemcache" else "PyLibMCCache"
-    return {"BACKEND": f"{BACKENDS}.memcached.{name}", "LOCATION": location}
+    return {"BACKEND": f"{BACKENDS}.memcached.PyMemcacheCache", "LOCATION": location}
 
 
 def use(configured: dict[str, Any] | None, l1_size: int) -> None:
@@ -334,12 +333,11 @@ def test_redis_goes_away_and_comes_back(
     goes_away_and_comes_back(private_redis, configured, caplog)
 
 
-@pytest.mark.parametrize("client", ["PyMemcacheCache", "PyLibMCCache"])
 def test_memcached_goes_away_and_comes_back(
-    client: str, private_memcached: servers.Memcached, caplog: pytest.LogCaptureFixture
+    private_memcached: servers.Memcached, caplog: pytest.LogCaptureFixture
 ) -> None:
     location = private_memcached.location
-    configured = {"BACKEND": f"{BACKENDS}.memcached.{client}", "LOCATION": location}
+    configured = {"BACKEND": f"{BACKENDS}.memcached.PyMemcacheCache", "LOCATION": location}
     goes_away_and_comes_back(private_memcached, configured, caplog)
 
 
