@@ -10,11 +10,22 @@ static bool is_postgresql(const struct qc_scan *scan)
     return scan->lexer.dialect == QC_SQL_POSTGRESQL;
 }
 
+bool qc_scan_at_window(const struct qc_scan *scan)
+{
+    if (!qc_scan_at(scan, QC_WORD_WINDOW) || scan->lexer.dialect != QC_SQL_SQLITE)
+        return qc_scan_at(scan, QC_WORD_WINDOW);
+    struct qc_lexer ahead = scan->lexer;
+    struct qc_token name, as;
+    qc_lexer_next(&ahead, &name);
+    qc_lexer_next(&ahead, &as);
+    return (name.kind == QC_TOKEN_WORD || name.kind == QC_TOKEN_QUOTED) && as.word == QC_WORD_AS;
+}
+
 /* [AS] alias [(columns)], AS (columns and types). All but the words that go on with the statement are aliases; SET goes
  * on with an UPDATE only. */
 static void alias(struct qc_scan *scan, bool target)
 {
-    if (target && qc_scan_at(scan, QC_WORD_SET))
+    if ((target && qc_scan_at(scan, QC_WORD_SET)) || qc_scan_at_window(scan))
         return;
     const enum qc_token_kind kind = scan->token->kind;
     if (qc_scan_accept(scan, QC_WORD_AS)) {

@@ -103,6 +103,9 @@ void qc_scan_with(struct qc_scan *scan);
 
 void qc_scan_from_item(struct qc_scan *scan, struct qc_level *level);
 
+/* Whether a WINDOW clause begins here. SQLite takes "window" for a name where no "name AS" follows. */
+bool qc_scan_at_window(const struct qc_scan *scan);
+
 /* ---- write.c: INSERT, REPLACE, UPDATE, DELETE, MERGE to the end of their level ---- */
 
 bool qc_scan_at_write(const struct qc_scan *scan);

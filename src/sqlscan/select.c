@@ -98,16 +98,12 @@ static void operand(struct qc_scan *scan, const struct qc_level *level)
 /* PostgreSQL's x::type(10, 2): the type's "(" calls nothing. */
 static void cast_to(struct qc_scan *scan)
 {
-    static const enum qc_word before[] = {QC_WORD_SETOF, QC_WORD_NATIONAL, QC_WORD_NONE};
     static const enum qc_word more[] = {QC_WORD_PRECISION, QC_WORD_VARYING, QC_WORD_NONE};
     struct qc_path path;
     qc_scan_advance(scan);
-    qc_scan_skip_any(scan, before);
-    if (!qc_scan_path(scan, &path))
-        return;
-    qc_scan_skip_any(scan, more);
-    if (scan->token->kind == QC_TOKEN_LEFT)
-        qc_scan_skip_group(scan);
+    (void)qc_scan_accept(scan, QC_WORD_NATIONAL);
+    if (qc_scan_path(scan, &path))
+        qc_scan_skip_any(scan, more);
 }
 
 /* ---- Groups ---- */
@@ -312,6 +308,13 @@ static void as(struct qc_scan *scan, const struct qc_level *level)
     }
 }
 
+static void cast(struct qc_scan *scan)
+{
+    qc_scan_advance(scan);
+    if (scan->token->kind == QC_TOKEN_LEFT)
+        group_as(scan, true);
+}
+
 /* The TABLE t of SELECT * FROM t; before FROM it is a column's label. */
 static void table(struct qc_scan *scan)
 {
@@ -336,15 +339,6 @@ static void verb(struct qc_scan *scan, struct qc_level *level)
         qc_scan_add_function(scan, &name);
     else
         qc_scan_unknown(scan);
-}
-
-/* SQLite takes "window" for a name unless a name follows. */
-static void window(struct qc_scan *scan, struct qc_level *level)
-{
-    qc_scan_advance(scan);
-    if (!dialect_is(scan, QC_SQL_SQLITE) ||
-        (qc_scan_is_name(scan) && !qc_word_has(scan->token->word, QC_TRAIT_NO_ALIAS, QC_SQL_SQLITE)))
-        level->from = false;
 }
 
 /* Words of a write's own grammar, which are plain names elsewhere. False: nothing was stepped over. */
@@ -424,12 +418,12 @@ static void any_word(struct qc_scan *scan, struct qc_level *level)
         table(scan);
         return;
     case QC_WORD_WINDOW:
-        window(scan, level);
+        if (qc_scan_at_window(scan))
+            level->from = false;
+        operand(scan, level);
         return;
     case QC_WORD_CAST:
-        qc_scan_advance(scan);
-        if (scan->token->kind == QC_TOKEN_LEFT)
-            group_as(scan, true);
+        cast(scan);
         return;
     case QC_WORD_INSERT:
     case QC_WORD_UPDATE:

@@ -46,7 +46,7 @@ static const struct row names_strings_and_comments[] = {
     {"SELECT /*+ SET_VAR(x = 1) */ a /* /* b */ FROM t", R, "t", "", ""},
     {"SELECT N'x', _utf8mb4'y', x'00', b'1', 0xFF, 1.5e3, ?, $a FROM db.t", R, "t", "", ""},
     {"SELECT * FROM $x, t$1, ünï", R, "$x,t$1,ünï", "", ""},
-    {"SELECT @a, @`b c`, @'d', @@session.e FROM t", R | SYSTEM, "t", "", ""},
+    {"SELECT @a, @`b c`, @'d e', @\"f, g\", @@session.e FROM t", R | SYSTEM, "t", "", ""},
     {"SELECT @a := f(1) FROM t", R | SYSTEM, "t", "", "f"},
 };
 
@@ -68,6 +68,7 @@ static const struct row tables_are_found_wherever_they_stand[] = {
     {"TABLE a UNION TABLE b", R, "a,b", "", ""},
     {"VALUES ROW(1, 2), ROW(3, 4)", R, "", "", ""},
     {"(SELECT 1 FROM a) UNION (SELECT 2 FROM b) LIMIT 1, 2", R, "a,b", "", ""},
+    {"SELECT a FROM t INTO @x, @y", R | SYSTEM, "t", "", ""},
     {"SELECT a INTO @x FROM t", R | SYSTEM, "t", "", ""},
     {"SELECT a FROM t, u INTO OUTFILE '/x'", R, "t,u", "", ""},
     {"SELECT * FROM t LOCK IN SHARE MODE", R | LOCKING, "t", "", ""},

@@ -124,7 +124,7 @@ static const struct row functions_and_what_only_looks_like_one[] = {
      "NORMALIZE(x, NFC) FROM t",
      R, "t", "", "trim,substring,overlay,position,normalize"},
     {"SELECT x::numeric(10, 2), y::double precision, z::character varying(10)[], w::pub.\"My Type\"(3), "
-     "v::timestamp(3) with time zone, u::national char(3), CAST(a AS bit varying(5)) FROM t",
+     "v::timestamp(3) with time zone, u::national character varying(3), CAST(a AS bit varying(5)) FROM t",
      R, "t", "", ""},
     {"SELECT interval(3) '1', numeric(5, 2) '1', timestamp (3) '2020', varchar(3) 'x', char(2) 'y', x AT TIME ZONE "
      "(y), time zone FROM t",

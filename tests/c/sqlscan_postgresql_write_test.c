@@ -33,6 +33,8 @@ static const struct row every_write_is_listed[] = {
     {"INSERT INTO t WITH q AS (SELECT * FROM a) SELECT * FROM q, b ON CONFLICT ON CONSTRAINT c DO UPDATE SET (a, b) = "
      "(SELECT x, y FROM d), e = 1 WHERE t.z RETURNING *",
      W | RET, "a,b,d", "t", ""},
+    {"INSERT INTO t OVERRIDING; DELETE FROM u", W, "", "t,u", ""},
+    {"DELETE FROM t USING u, v RETURNING a, b", W | RET, "u,v", "t", ""},
     {"INSERT INTO t DEFAULT VALUES", W, "", "t", ""},
     {"UPDATE ONLY pub.t AS k SET a[1] = 2, b = DEFAULT, (c, d) = ROW (1, 2) FROM u, LATERAL f(u.x) v JOIN w ON true "
      "WHERE CURRENT OF cur",
@@ -151,6 +153,8 @@ static const struct row definitions[] = {
      W | DDL, "", "u", ""},
     {"CREATE FUNCTION f() RETURNS int LANGUAGE sql BEGIN ATOMIC SELECT 1", DDL | UNKNOWN, "", "", ""},
     {"CREATE FUNCTION f(begin atomic) RETURNS int AS 'x' LANGUAGE sql; DELETE FROM u", W | DDL, "", "u", ""},
+    {"CREATE TABLE t (a; DELETE FROM u", DDL | UNKNOWN, "", "", ""},
+    {"CREATE TABLE t a); DELETE FROM u", W | DDL | UNKNOWN, "", "u", ""},
     {"CREATE TABLE 5", DDL | UNKNOWN, "", "", ""},
     {"CREATE FUNCTION f() RETURNS int RETURN 1; DELETE FROM u", W | DDL, "", "u", ""},
     {"CREATE RULE r AS ON INSERT TO t DO ALSO (INSERT INTO a VALUES (1); DELETE FROM b); SELECT 1", R | DDL, "", "",
@@ -228,6 +232,7 @@ static const struct row what_is_not_understood_may_write_anything[] = {
     {"SELECT delete FROM t", R | UNKNOWN, "t", "", ""},
     {"SELECT ((1) FROM t", R | UNKNOWN, "", "", ""},
     {"SELECT {x} FROM t", R | UNKNOWN, "t", "", ""},
+    {"WITH RECURSIVE a AS (SELECT 1) CYCLE x SELECT 1", R | UNKNOWN, "", "", ""},
     {"WITH a AS SELECT 1", R | UNKNOWN, "", "", ""},
     {"REPLACE INTO t VALUES (1)", UNKNOWN, "", "", ""},
     {"PRAGMA x", UNKNOWN, "", "", ""},
