@@ -432,7 +432,6 @@ static void statements(struct qc_scan *scan)
 int qc_sql_scan(enum qc_sql_dialect dialect, const char *text, size_t size, struct qc_sql *out)
 {
     struct qc_scan scan;
-    out->flags = 0;
     out->reads.count = out->writes.count = out->functions.count = 0;
     out->text_size = 0;
     out->cap = QC_SQL_NAMES_MAX;

@@ -157,6 +157,8 @@ static const struct row settings_by_what_they_change[] = {
     {"SET sql_auto_is_null = 1", SESSION, "", "", ""},
     {"SET @x = (SELECT max(a) FROM t), y = f(1)", SESSION | SYSTEM, "t", "", "max,f"},
     {"SET STATEMENT max_statement_time = 1 FOR DELETE FROM t", UNKNOWN | SESSION, "", "", ""},
+    {"SET @x = 1", SESSION | SYSTEM, "", "", ""},
+    {"RESET QUERY CACHE", UNKNOWN, "", "", ""},
     {"USE db", SESSION, "", "", ""},
 };
 
@@ -210,12 +212,14 @@ static const struct row what_is_not_understood_may_write_anything[] = {
     {"SELECT \"f\"(1)", R | UNKNOWN, "", "", ""},
     {"SELECT * FROM \"t\"", R | UNKNOWN, "", "", ""},
     {"SELECT * FROM {oj a LEFT JOIN b ON 1}", R | UNKNOWN, "b", "", ""},
+    {"DELETE 5 FROM t", W | UNKNOWN, "", "", ""},
     {"DELETE FROM db.2024", W | UNKNOWN, "", "db", ""},
     {"DELETE FROM 2024_t", W | UNKNOWN, "", "", ""},
     {"SELECT * FROM t FOR SYSTEM_TIME ALL", R | UNKNOWN, "t", "", ""},
     {"SELECT 'a", R | UNKNOWN, "", "", ""},
     {"SELECT \\N", R | UNKNOWN, "", "", ""},
     {"PRAGMA x", UNKNOWN, "", "", ""},
+    {"LOAD DATA INFILE 'x'", UNKNOWN, "", "", ""},
     {"COPY t FROM STDIN", UNKNOWN, "", "", ""},
 };
 

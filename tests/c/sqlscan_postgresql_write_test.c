@@ -45,6 +45,8 @@ static const struct row every_write_is_listed[] = {
     {"MERGE INTO t AS k USING (SELECT * FROM u) s ON k.id = s.id WHEN MATCHED AND f(s.x) THEN UPDATE SET a = s.a, b = "
      "2 WHEN NOT MATCHED BY SOURCE THEN DELETE WHEN NOT MATCHED THEN INSERT (id, a) VALUES (s.id, g(1))",
      W, "u", "t", "f,g"},
+    {"MERGE INTO t ON true", W | UNKNOWN, "", "t", ""},
+    {"INSERT INTO t (a) OVERRIDING USER VALUE WITH q AS (SELECT 1) SELECT * FROM q", W, "", "t", ""},
     {"MERGE INTO ONLY t USING u, v ON true WHEN MATCHED THEN DO NOTHING", W, "u,v", "t", ""},
     {"TRUNCATE TABLE ONLY a, pub.b *, \"C\" RESTART IDENTITY", W, "", "a,b,c", ""},
     {"TRUNCATE a CASCADE", W | UNKNOWN, "", "a", ""},
@@ -117,6 +119,8 @@ static const struct row settings_by_what_they_change[] = {
     {"SET NAMES 'utf8'", SESSION, "", "", ""},
     {"SET synchronous_commit = off", SESSION, "", "", ""},
     {"SET x = (SELECT f())", UNKNOWN | SESSION, "", "", ""},
+    {"SET = 1", UNKNOWN | SESSION, "", "", ""},
+    {"RESET", UNKNOWN | SESSION, "", "", ""},
     {"SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", ISOLATION, "", "", ""},
     {"SET TRANSACTION SNAPSHOT '000'", ISOLATION, "", "", ""},
     {"SET LOCAL TRANSACTION READ ONLY", ISOLATION, "", "", ""},
@@ -182,6 +186,7 @@ static void test_definitions(void **state)
 static const struct row other_statements[] = {
     {"EXPLAIN DELETE FROM t", R, "", "", ""},
     {"EXPLAIN (COSTS off) SELECT analyze FROM t", R, "", "", ""},
+    {"EXPLAIN (SELECT (1)) UNION SELECT 2", R, "", "", ""},
     {"EXPLAIN (SELECT 1)", R, "", "", ""},
     {"EXPLAIN ANALYZE DELETE FROM t", R | W, "", "t", ""},
     {"EXPLAIN (BUFFERS, ANALYZE) UPDATE t SET x = f()", R | W, "", "t", "f"},
@@ -235,6 +240,12 @@ static const struct row what_is_not_understood_may_write_anything[] = {
     {"WITH RECURSIVE a AS (SELECT 1) CYCLE x SELECT 1", R | UNKNOWN, "", "", ""},
     {"WITH a AS SELECT 1", R | UNKNOWN, "", "", ""},
     {"REPLACE INTO t VALUES (1)", UNKNOWN, "", "", ""},
+    {"DECLARE c", UNKNOWN, "", "", ""},
+    {"COPY", UNKNOWN, "", "", ""},
+    {"COPY t", W | UNKNOWN | COPY_FROM, "", "t", ""},
+    {"COPY (SELECT 1)", R | UNKNOWN, "", "", ""},
+    {"REFRESH", UNKNOWN, "", "", ""},
+    {"XA COMMIT 'x'", UNKNOWN, "", "", ""},
     {"PRAGMA x", UNKNOWN, "", "", ""},
     {"BEGIN IMMEDIATE; SELECT 1", R | UNKNOWN | BEGIN, "", "", ""},
 };

@@ -174,6 +174,7 @@ static const struct row every_write_is_listed[] = {
      "RETURNING *",
      W | RET, "u,v,w", "t", ""},
     {"UPDATE t SET a = replace(b, 'x', 'y') ORDER BY a, b LIMIT 3", W, "", "t", "replace"},
+    {"UPDATE ignore SET low_priority = 1", W, "", "ignore", ""},
     {"UPDATE t SET a = 1 FROM u, v RETURNING a, b", W | RET, "u,v", "t", ""},
     {"DELETE FROM t AS k NOT INDEXED WHERE x = 1 RETURNING id", W | RET, "", "t", ""},
     {"UPDATE t SET from_ = 1 WHERE x IN u", W, "u", "t", ""},
@@ -192,6 +193,7 @@ static const struct row several_statements_and_none[] = {
     {"SELECT 1; DELETE FROM t", R | W, "", "t", ""},
     {"SELECT 1; SELECT 2;", R, "", "", ""},
     {"BEGIN; UPDATE t SET a = 1; COMMIT;", W | BEGIN | COMMIT, "", "t", ""},
+    {"WITH a AS (SELECT 1) SELECT 2; SELECT * FROM a", R, "a", "", ""},
     {"SELECT ';'; INSERT INTO t VALUES (';')", R | W, "", "t", ""},
 };
 
@@ -216,6 +218,8 @@ static const struct row transaction_control[] = {
     {"ROLLBACK TO x", ROLLBACK_TO, "", "", ""},
     {"RELEASE x", RELEASE, "", "", ""},
     {"SAVEPOINT", UNKNOWN | SAVEPOINT, "", "", ""},
+    {"START TRANSACTION", UNKNOWN, "", "", ""},
+    {"SAVEPOINT a SELECT 1", UNKNOWN | SAVEPOINT, "", "", ""},
     {"SAVEPOINT a b", UNKNOWN | SAVEPOINT, "", "", ""},
 };
 
@@ -243,6 +247,7 @@ static const struct row settings_by_what_they_change[] = {
     {"PRAGMA case_sensitive_like = 1", UNKNOWN | SESSION, "", "", ""},
     {"PRAGMA key('x')", UNKNOWN | SESSION, "", "", ""},
     {"PRAGMA nobody_knows", UNKNOWN | SESSION, "", "", ""},
+    {"PRAGMA user_version x", R | UNKNOWN, "", "", ""},
     {"PRAGMA", UNKNOWN, "", "", ""},
     {"PRAGMA foreign_keys = OFF; DELETE FROM t", W | HARMLESS, "", "t", ""},
     {"EXPLAIN PRAGMA writable_schema = 1", R | UNKNOWN | SESSION, "", "", ""},
@@ -304,6 +309,8 @@ static const struct row what_is_not_understood_may_write_anything[] = {
     {"SELECT (1 FROM t", R | UNKNOWN, "", "", ""},
     {"SELECT 1) FROM t", R | UNKNOWN, "", "", ""},
     {"DELETE t", W | UNKNOWN, "", "", ""},
+    {"UPDATE t WHERE x", W | UNKNOWN, "", "t", ""},
+    {"DELETE a FROM b", W | UNKNOWN, "", "", ""},
     {"DELETE FROM a.?", W | UNKNOWN, "", "", ""},
     {"SELECT :a::b FROM t", R | UNKNOWN, "t", "", ""},
     {"DELETE FROM ﻿t", W | UNKNOWN, "", "﻿t", ""},
