@@ -102,7 +102,7 @@ class Bracket:
         """
         for segment, ticket, tables, database in self._marks:
             try:
-                if self._abandoned and segment.facts.session:
+                if self._abandoned and not segment.facts.vendor.drains:
                     segment.engine.settle(ticket)  # somebody else may have proved it over before us
                 else:
                     segment.engine.end_write(ticket)
@@ -125,6 +125,8 @@ class Bracket:
         """An unknown outcome: the cells stay marked; `settle` may still follow."""
         self._abandoned = True
         for segment, ticket, _, _ in self._marks:
+            if segment.facts.vendor.drains:
+                continue  # it may go on as long as this process lives, which keeps its slot
             try:
                 segment.engine.abandon_write(ticket)
             except _engine.SegmentError:

@@ -28,6 +28,10 @@ WHERE m.type IN ('table', 'view', 'trigger')
 """
 
 
+_SESSION = b"process"
+"""A file's writers: over when the process is, and `sessions_gone` says so."""
+
+
 class _SharedMemory:
     """Named in-memory databases of this process: one lives as long as a connection to it does, and
     another made under its name later is another database (PROTOCOL section 5)."""
@@ -95,6 +99,7 @@ class SQLite:
             vendor=self,
             family=f"sqlite {major}:{minor} {inode}".encode(),
             generation=f"born {birth}".encode(),
+            session=_SESSION,
             uncached=reason,
             path=path,
         )
@@ -171,7 +176,14 @@ class SQLite:
             return True
 
     def sessions_gone(self, driver: Any, sessions: Iterable[bytes]) -> set[bytes]:
-        return set()
+        """All of them, if nothing that the dead have written can come back (PROTOCOL 2.5).
+
+        A commit that was in the write-ahead log when its process was killed, but not yet in the
+        index that others go by, is seen by nobody until the next process opens the database alone
+        and finds it in the log. A log that was emptied holds none.
+        """
+        (journal,) = driver.execute("PRAGMA main.journal_mode").fetchall()[0]
+        return set() if journal == "wal" and not _empty_log(driver) else set(sessions)
 
     def attached(self, driver: Any) -> list[Facts]:
         """The files of ATTACHed databases: a write on this connection may be to one of them."""
@@ -181,6 +193,17 @@ class SQLite:
             for _, name, path in rows
             if path and name not in ("main", "temp")
         ]
+
+
+def _empty_log(driver: Any) -> bool:
+    """Takes the write-ahead log into the database's file, if nobody stands in the way just now."""
+    (wait,) = driver.execute("PRAGMA busy_timeout").fetchall()[0]
+    driver.execute("PRAGMA busy_timeout = 0").fetchall()
+    try:
+        (busy, frames, _) = driver.execute("PRAGMA main.wal_checkpoint(TRUNCATE)").fetchall()[0]
+    finally:
+        driver.execute(f"PRAGMA busy_timeout = {int(wait)}").fetchall()
+    return (busy, frames) == (0, 0)
 
 
 def _shared_name(name: str) -> str:
