@@ -23,12 +23,16 @@ SELECTS = ("SELECT", "DECLARE", "FETCH")
 LONGEST_SLEEPER_SECONDS = 0.4
 
 
+class Statements(threading.local):
+    count = 0
+
+
 class Faults:
     """One process's. Everything is off until `arm`."""
 
     def __init__(self) -> None:
-        self.statements = 0
-        """How many statements the driver was given: a read that leaves it as it was is a hit."""
+        self.statements = Statements()
+        """How many statements this thread's drivers were given: a read that adds none is a hit."""
         self.random = random.Random(0)
         self.slow_store = 0.0
         self.slow_write = 0.0
@@ -86,7 +90,7 @@ class Faults:
             connection.close()
 
     def statement(self, sql: Any, call: Callable[[], Any]) -> Any:
-        self.statements += 1
+        self.statements.count += 1
         if is_select(sql):
             result = call()
             self._maybe_sleep(self.slow_store, 0.03)

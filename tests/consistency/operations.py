@@ -28,6 +28,10 @@ class RollBack(Exception):
     """Ends a block by an exception, as an application's error does."""
 
 
+class Interrupted(Exception):
+    """Raised by a signal's handler, anywhere."""
+
+
 class Transaction:
     """What one operation has written so far: tokens and versions by register, as savepoints come
     and go."""
@@ -79,7 +83,7 @@ class Operations:
     ) -> list[reads.Shown]:
         """One read, logged without what is the transaction's own."""
         known = self.known.get(f"{kind.family}:{k}", 0)
-        statements, called = faults.statements, now()
+        statements, called = faults.statements.count, now()
         with uncached() if truth else contextlib.nullcontext():
             shown = kind.read(db, k, known)
         returned = now()
@@ -88,7 +92,7 @@ class Operations:
         context = "auto" if inside is None else "snapshot" if self.snapshot else "block"
         began = called if inside is None else inside.began
         if foreign:
-            hit = faults.statements == statements
+            hit = faults.statements.count == statements
             name = f"{kind.name}!" if truth else kind.name
             self.log.line("R", called, returned, name, context, hit, began, foreign)
         for register, least, _, _ in foreign:
@@ -247,7 +251,7 @@ class Operations:
         except RollBack:
             tokens = [token for _, token, _ in inside.steps]
             self.log.rolled_back(inside.op, tokens)
-        except (DatabaseError, InterfaceError) as error:
+        except (DatabaseError, InterfaceError, Interrupted) as error:
             tokens = [token for _, token, _ in inside.steps]
             known = not inside.commit_began or self._refused(error)
             if known:

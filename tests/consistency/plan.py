@@ -23,6 +23,8 @@ NEMESES = {
     "server-kill": "PostgreSQL: the server is killed by SIGKILL and started again",
     "evict": "a tiny segment, whose entries are evicted all the time, and clashing cells",
     "remove-segment": "the segment's file is removed",
+    "interrupt": "a signal's handler raises in the middle of an operation, as soft time limits do",
+    "threads": "two threads in every other process",
     "fork": "processes fork others that work on, and others that only live on",
 }
 FAMILIES = ("counter", "twin", "owned", "part", "pile", "box")

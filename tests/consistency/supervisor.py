@@ -84,7 +84,7 @@ class Process:
     def _choose_point(self, environment: dict[str, str]) -> None:
         chance = self.run.random
         self.point = chance.choice([*ENGINE_POINTS, *DRIVER_POINTS])
-        count = chance.randint(1, 150)
+        count = chance.randint(1, chance.choice((5, 40, 200)))
         if self.point in DRIVER_POINTS:
             environment[FAILPOINT] = f"{self.point}={count}"
         else:
@@ -235,7 +235,7 @@ class Run:
         if self.plan.has("terminate"):
             yield self._terminate, 0.5
         if self.plan.has("remove-segment"):
-            yield self._remove_segment, 1.5
+            yield self._remove_segment, 5.0
         if self.plan.has("server-kill"):
             yield self._kill_server, 8.0
 
@@ -289,6 +289,10 @@ class Run:
         self._wait_until_done(self.processes)
         with open(self.plan.path("children"), "wb") as children:
             self._wait_for(lambda: _locks(children), "a forked process did not end")
+        for log in self.plan.path("logs").iterdir():
+            text = log.read_text(errors="replace")
+            if "Timeout (" in text:
+                self.log.violation("hung", f"{log.name}: {text[text.index('Timeout (') :][:2000]}")
         fresh = Process(self, self.plan.processes)
         self._wait_until_done([fresh])
         resting = [one for one in (*self.processes, fresh) if one.child.poll() is None]

@@ -20,6 +20,7 @@ import random
 import select
 import signal
 import sys
+import threading
 import time
 import traceback
 from typing import TYPE_CHECKING
@@ -41,7 +42,9 @@ WITHOUT_L1 = "PROVE_WITHOUT_L1"
 """Set for processes that are to meet every entry in the segment."""
 
 FILLERS = 400
+ALL_AT_ONCE = 8
 CHILD_STEPS = 40
+CHILD_SECONDS = 45.0
 SETTLE_SECONDS = 15.0
 PR_SET_PDEATHSIG = 1
 
@@ -80,13 +83,17 @@ class Worker:
         self.random = self.operations.random
         self.deadline = deadline
         self.children = 0
+        # SQLite forbids to fork with a connection open, as another thread's may be.
+        self.has_threads = plan.has("threads") and int(name[1 : name.index(".")]) % 2 == 1
         self._arm()
 
     def _arm(self) -> None:
+        # Together with everything else long marks would leave no hits to judge.
+        slow_write = 0.3 if len(self.plan.nemeses) < ALL_AT_ONCE else 0.1
         faults.arm(
             self.name,
             slow_store=0.03 if self.plan.has("slow-store") else 0.0,
-            slow_write=0.3 if self.plan.has("slow-write") else 0.0,
+            slow_write=slow_write if self.plan.has("slow-write") else 0.0,
             sleeper=0.01 if self.plan.has("fork") else 0.0,
             cut=0.3 if self.plan.has("cut") else 0.0,
         )
@@ -97,16 +104,54 @@ class Worker:
             steps -= 1
             try:
                 self._answer(self.random.random() < 0.02)
-                self._step()
+                if self.plan.has("interrupt") and self.random.random() < 0.06:
+                    self._interrupted_step()
+                else:
+                    self._step()
             except Exception as error:
                 self._failed(error)
+
+    def work_twice(self) -> None:
+        """As `work`, in two threads."""
+        alone = tuple(one for one in self.plan.nemeses if one not in ("fork", "interrupt"))
+        plan = dataclasses.replace(self.plan, nemeses=alone)
+        other = threading.Thread(target=self._work_in_thread, args=(plan,))
+        other.start()
+        self.work()
+        other.join()
+
+    def _work_in_thread(self, plan: plans.Plan) -> None:
+        from django.db import connections
+
+        Worker(plan, f"{self.name}t", self.deadline).work()
+        connections.close_all()
+
+    def _interrupted_step(self) -> None:
+        from tests.consistency.operations import Interrupted
+
+        def ring(number: int, frame: object) -> None:
+            raise Interrupted
+
+        signal.signal(signal.SIGALRM, ring)
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 0.0001 + self.random.random() ** 2 * 0.03)
+            self._step()
+        except Exception as error:
+            # Also what Django and asyncio make of it when they are cut off half-way.
+            raise Interrupted from error
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
 
     def _failed(self, error: Exception) -> None:
         """Databases under fire raise errors of their own; any other is a defect of package or
         checker."""
         from django.db import Error
 
-        if isinstance(error, Error):
+        from django_cache_manager import policy
+        from tests.consistency.operations import Interrupted
+
+        if isinstance(error, (Error, Interrupted)):
+            policy.uncached_depth.set(0)  # the end of an uncached() block may have been cut off
             self.operations.log.note(f"failed: {error!r:.300}")
         else:
             text = "".join(traceback.format_exception(error))
@@ -126,7 +171,7 @@ class Worker:
 
     def _step(self) -> None:
         operations, drawn = self.operations, self.random.random()
-        if drawn < 0.18:
+        if drawn < 0.15:
             operations.write()
         elif drawn < 0.25:
             operations.read_block()
@@ -138,7 +183,7 @@ class Worker:
 
             for _ in range(5):
                 filler("default", self.random.randrange(FILLERS))
-        elif drawn < 0.323 and self.plan.has("fork"):
+        elif drawn < 0.323 and self.plan.has("fork") and not self.has_threads:
             self._fork()
         else:
             operations.read_some(self.random.randint(2, 10))
@@ -161,6 +206,7 @@ class Worker:
             return
         status = 1
         try:
+            faulthandler.dump_traceback_later(CHILD_SECONDS, exit=True)
             for stream in (0, 1):
                 os.dup2(os.open(os.devnull, os.O_RDWR), stream)
             child = Worker(self.plan, name, self.deadline)
@@ -221,18 +267,27 @@ class Worker:
         waiting = {family: reads.BY_FAMILY[family][0] for family in self.plan.families}
         while waiting:
             for family, kind in list(waiting.items()):
-                before = faults.statements
+                before = faults.statements.count
                 self.operations.read(kind, "default", 1)
-                if faults.statements == before:
+                if faults.statements.count == before:
                     del waiting[family]
             if waiting and time.monotonic() > deadline:
                 from django_cache_manager.api import stats
 
-                text = f"no hit on {sorted(waiting)} at rest: {stats()}"
+                text = f"no hit on {sorted(waiting)} at rest: {stats()}, {_locks(self.plan)}"
                 self.operations.log.violation("still-marked", text)
                 return
             if waiting:
                 time.sleep(0.05)
+
+
+def _locks(plan: plans.Plan) -> str:
+    """Who has a lock on SQLite's files: a transaction that is still open keeps the log from being
+    emptied, and so a killed writer from being proved over."""
+    inodes = [f":{path.stat().st_ino} " for path in plan.path().glob("registers.sqlite3*")]
+    with open("/proc/locks", encoding="ascii") as lines:
+        held = [line.strip() for line in lines if any(inode in line for inode in inodes)]
+    return f"locks seen by {os.getpid()}: {held}"
 
 
 def _deadline(plan: plans.Plan) -> int:
@@ -254,7 +309,10 @@ def work(plan: plans.Plan, name: str) -> None:
         override_settings(DJANGO_CACHE_MANAGER=manager).enable()
     os.write(1, b"ready\n")
     worker = Worker(plan, name, _deadline(plan))
-    worker.work()
+    if worker.has_threads:
+        worker.work_twice()
+    else:
+        worker.work()
     os.write(1, b"done\n")
     if sys.stdin.readline():
         worker.rest()
@@ -278,9 +336,13 @@ def verify(plan: plans.Plan) -> None:
 
 
 def serve(plan: plans.Plan, descriptor: str) -> None:
+    from django_cache_manager import postgresql, sqlite
     from tests.consistency import operations, zygote
 
-    assert operations  # loaded once, for all children
+    # Loaded once, for all children, and never while a signal may come.
+    assert operations
+    assert postgresql
+    assert sqlite
     if plan.broken:
         from tests.consistency import broken
 
