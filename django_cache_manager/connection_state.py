@@ -74,15 +74,20 @@ class ConnectionState:
         """The session of the driver's present connection, asking the server when it is new
         (PROTOCOL section 5)."""
         driver = connection.connection
-        if driver is self.driver and (self.session is not None or driver is None):
+        if driver is self.driver and (driver is None or self._is_met()):
             return self.session
         if driver is not self.driver:
             self._leave_driver()
             self.driver = driver
         if driver is None or self.vendor.in_transaction(driver):
-            return None
+            return self.session
         self.session = session_of(self.vendor, connection, driver)
         return self.session
+
+    def _is_met(self) -> bool:
+        """A server that didn't tell is asked again, now and then."""
+        session = self.session
+        return session is not None and (bool(session.facts.family) or session.is_recent())
 
     def _met_anyhow(self, connection: BaseDatabaseWrapper) -> DriverSession:
         """Met inside a transaction too: a write has to know whom it concerns."""
@@ -310,6 +315,9 @@ class ConnectionState:
             if self.vendor.drains:
                 self._drain(wrapper)
         except BaseException as error:
+            if self.vendor.drains:
+                with contextlib.suppress(Exception):
+                    wrapper.cursor.fetchall()  # else it would commit when the cursor is forgotten
             self._close_bracket(bracket, tables, before, time, flags, error)
             self._after_error(error)
             raise

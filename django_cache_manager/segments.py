@@ -162,6 +162,8 @@ class _Registry:
         found = self.find(facts)
         if found is not None:
             return found
+        if not facts.family:
+            raise _engine.SegmentError(facts.uncached)  # nobody knows which database it is
         with self._lock:
             found = self.find(facts)
             if found is not None:

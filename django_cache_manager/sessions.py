@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import time
 import weakref
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from .identity import Facts, Vendor
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
+
+ASK_AGAIN_SECONDS: Final = 1.0
+"""How long a server that didn't tell what it is isn't asked again."""
 
 logger = logging.getLogger("django_cache_manager")
 
@@ -26,6 +30,10 @@ class DriverSession:
     wild: bool = False
     """Temporary triggers may make a write to one table a write to any."""
     attached: list[Facts] = field(default_factory=list)
+    asked_at: float = field(default_factory=time.monotonic)
+
+    def is_recent(self) -> bool:
+        return time.monotonic() < self.asked_at + ASK_AGAIN_SECONDS
 
 
 _sessions: weakref.WeakKeyDictionary[Any, DriverSession] = weakref.WeakKeyDictionary()
@@ -40,6 +48,8 @@ def session_of(vendor: Vendor, connection: BaseDatabaseWrapper, driver: Any) -> 
         session = _sessions.get(driver)
     if session is None:
         session = _identify(vendor, connection, driver)
+        if not session.facts.family:
+            return session
         with contextlib.suppress(TypeError):
             _sessions[driver] = session
     _last_known[_settings_key(connection)] = session.facts

@@ -14,6 +14,7 @@ import ctypes
 import dataclasses
 import faulthandler
 import fcntl
+import gc
 import itertools
 import os
 import random
@@ -239,6 +240,7 @@ class Worker:
         from tests.consistency.registers.schema import WIDTH
 
         faults.arm("rest")
+        gc.collect()  # an iterator left in a traceback's cycle would hold its snapshot on
         kinds = [kind for kind in reads.KINDS if kind.family in self.plan.families]
         for kind, k in itertools.product(kinds, range(1, WIDTH + 1)):
             try:
