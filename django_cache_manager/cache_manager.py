@@ -11,10 +11,13 @@ class CachingQuerySet(QuerySet):
     stale, also between processes; docs/guarantees.md says what is promised.
     """
 
+    caching = True
+    """A subclass with `caching = False` is not cached; so is any other queryset class with it."""
+
     def __init__(self, model=None, query=None, using=None, hints=None):
         super().__init__(model, query, using, hints)
         if query is None:
-            self._query.caching = True
+            self._query.caching = self.caching is not False
 
     def __repr__(self):
         shown = super().__repr__()
@@ -42,4 +45,10 @@ class CacheManager(BaseManager.from_queryset(CachingQuerySet), Manager):
 
 def is_caching(manager):
     """Whether a manager gives caching querysets."""
-    return issubclass(getattr(manager, "_queryset_class", object), CachingQuerySet)
+    kind = getattr(manager, "_queryset_class", object)
+    return issubclass(kind, CachingQuerySet) and not opts_out(kind) and not opts_out(manager)
+
+
+def opts_out(owner):
+    """Whether a queryset, a manager or a class of them has `caching = False`."""
+    return getattr(owner, "caching", None) is False

@@ -25,7 +25,7 @@ def register() -> None:
 
 
 def check_settings(**_: object) -> list[checks.CheckMessage]:
-    """E001 to E012, W003 to W005, I001: the DJANGO_CACHE_MANAGER setting and its folder."""
+    """E001 to E012, E014, W003 to W005, I001: the DJANGO_CACHE_MANAGER setting and its folder."""
     return [_message(problem) for problem in conf.problems(place=_engine_error() is None)]
 
 

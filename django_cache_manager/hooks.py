@@ -6,7 +6,8 @@ autocommit and close are wrapped; no signal and no public hook is called for all
 `execute_wrappers` can be popped by a user's code (PROTOCOL 2.7). A read has to be answered below
 QuerySet, so that no read path is missed: at SQLCompiler.execute_sql. `Options.base_manager` is
 wrapped because forward foreign keys and refresh_from_db() go through it and a model can't set it
-without naming a manager.
+without naming a manager. QuerySet.__init__ and BaseManager.get_queryset see a `caching = False` of
+their class, which the compiler can't.
 """
 
 from __future__ import annotations
@@ -19,14 +20,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
-from django.db.models.manager import Manager
+from django.db.models.manager import BaseManager, Manager
 from django.db.models.options import Options
+from django.db.models.query import QuerySet
 from django.db.models.sql.compiler import SQLCompiler
 from django.db.models.sql.constants import GET_ITERATOR_CHUNK_SIZE, MULTI
 from django.utils.functional import cached_property
 
 from . import reads
-from .cache_manager import CacheManager, is_caching
+from .cache_manager import CacheManager, is_caching, opts_out
 from .connection_state import state_of
 from .results import Hit, rows_of
 
@@ -73,6 +75,8 @@ _EXPECTED: Final[dict[tuple[type, str], tuple[str, ...]]] = {
         "chunked_fetch",
         "chunk_size",
     ),
+    (QuerySet, "__init__"): ("self", "model", "query", "using", "hints"),
+    (BaseManager, "get_queryset"): ("self",),
 }
 
 _originals: dict[tuple[type, str], Any] = {}
@@ -123,6 +127,8 @@ def install() -> None:
         _patch(SQLCompiler, "execute_sql", _execute_sql)
         _patch(SQLCompiler, "results_iter", _results_iter)
         _patch(Options, "base_manager", _base_manager)
+        _patch(QuerySet, "__init__", _queryset_init)
+        _patch(BaseManager, "get_queryset", _get_queryset)
 
 
 def installed() -> bool:
@@ -287,3 +293,31 @@ def _base_manager(original: Any) -> Any:
         return caching
 
     return cached_property(base_manager)
+
+
+# --- opting out ---------------------------------------------------------------------------------
+
+
+def _queryset_init(original: Any) -> Any:
+    def init(
+        self: QuerySet[Any],
+        model: Any = None,
+        query: Any = None,
+        using: Any = None,
+        hints: Any = None,
+    ) -> None:
+        original(self, model, query, using, hints)
+        if query is None and opts_out(self):
+            self._query.caching = False
+
+    return init
+
+
+def _get_queryset(original: Any) -> Any:
+    def get_queryset(self: BaseManager[Any]) -> Any:
+        queryset = original(self)
+        if opts_out(self):
+            queryset._query.caching = False
+        return queryset
+
+    return get_queryset

@@ -84,6 +84,8 @@ def execute_sql(
         with _compiled(compiler, sql, params):
             return original(compiler, result_type, chunked_fetch, chunk_size)
 
+    if chunked_fetch and policy.has_terms() and not read.wants_iterator():
+        return run()
     return read.answer(run)
 
 
@@ -138,6 +140,17 @@ class _Read:
         self.params = params
         self.result_type = result_type
         self.chunked = chunked and self.connection.features.can_use_chunked_reads
+
+    def wants_iterator(self) -> bool:
+        """Whether the ITERATOR option of the models that are read lets iterator() be cached."""
+        state = state_of(self.connection)
+        if state is None:
+            return False
+        try:
+            tables = judge(self.compiler, self.sql, state.vendor.dialect).tables
+        except Uncacheable:
+            return False
+        return policy.terms_of(tables).iterator
 
     def answer(self, run: Callable[[], Any]) -> Any:
         connection = self.connection
@@ -265,17 +278,18 @@ class _Read:
         ):
             return
         try:
-            cells = segment.engine.cells(self.tables(state, segment), True)
-            encoded = _engine.encode_rows(rows, segment.engine.max_entry)
+            tables = self.tables(state, segment)
+            cells = segment.engine.cells(tables, True)
+            terms = policy.terms_of(tables)
+            max_entry = min(terms.max_entry, segment.engine.max_entry)
+            encoded = _engine.encode_rows(rows, max_entry)
         except (Uncacheable, _engine.Unencodable) as refusal:
             logger.debug("not cached: %s", refusal)
             if isinstance(refusal, _engine.Unencodable):
                 _note_unstorable(place.key, f"a row holds {refusal}")
             return
         if encoded is None:
-            _note_unstorable(
-                place.key, f"its rows are more than MAX_ENTRY ({segment.engine.max_entry} bytes)"
-            )
+            _note_unstorable(place.key, f"its rows are more than MAX_ENTRY ({max_entry} bytes)")
             return
         if not segment.engine.valid(cells, time):  # F2
             return
@@ -284,7 +298,7 @@ class _Read:
             if result.shareable and not state.errored:
                 state.overlay.put(place.key, result)
         else:
-            stores.keep(segment, place.key, result, encoded)
+            stores.keep(segment, place.key, result, encoded, terms.timeout)
 
     def tables(self, state: ConnectionState, segment: OpenSegment) -> frozenset[str]:
         """What the rows depend on, views replaced by what VIEWS says of them.

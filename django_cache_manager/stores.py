@@ -8,7 +8,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from . import _engine, conf
+from . import _engine, conf, policy
 from .results import Result
 
 if TYPE_CHECKING:
@@ -111,31 +111,36 @@ def find(segment: OpenSegment, key: bytes, limit: int) -> Result | None:
         return None
     rows, cells, at, encoded_size = entry
     result = Result(rows, cells, at, encoded_size)
-    _keep_local(local, segment, key, result)
+    _keep_local(local, segment, key, result, policy.least_timeout())
     return result
 
 
-def keep(segment: OpenSegment, key: bytes, result: Result, encoded: bytes) -> None:
-    """Stores in L2 and L1.
+def keep(
+    segment: OpenSegment, key: bytes, result: Result, encoded: bytes, timeout: float | None
+) -> None:
+    """Stores in L2 and L1, for `timeout` seconds at the most.
 
     What is too large or meets a busy shard is left out.
     """
-    settings = conf.current()
-    timeout_ms = 0 if settings.timeout is None else max(1, int(settings.timeout * 1000))
-    if settings.backend is None:
+    alias = conf.current().backend
+    if alias is None:
+        timeout_ms = 0 if timeout is None else max(1, int(timeout * 1000))
         segment.engine.put(key, result.cells, result.time, encoded, timeout_ms)
     else:
         packed = _engine.pack_entry(key, result.cells, result.time, encoded)
         name = _backend_name(segment, key)
-        _backend.call(settings.backend, lambda cache: cache.set(name, packed, settings.timeout))
-    _keep_local(_local.ready(), segment, key, result)
+        _backend.call(alias, lambda cache: cache.set(name, packed, timeout))
+    _keep_local(_local.ready(), segment, key, result, timeout)
 
 
 def _keep_local(
-    local: _engine.LocalCache, segment: OpenSegment, key: bytes, result: Result
+    local: _engine.LocalCache,
+    segment: OpenSegment,
+    key: bytes,
+    result: Result,
+    timeout: float | None,
 ) -> None:
     if result.shareable and local.max_bytes:
-        timeout = conf.current().timeout
         # Twice the rows: once as the driver's, once converted.
         size = 2 * _engine.footprint(result.rows)
         local.put(

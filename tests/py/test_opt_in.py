@@ -1,6 +1,7 @@
 """MODELS and EXCLUDE: models without the manager are cached, however they are read."""
 
 import contextvars
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -13,9 +14,17 @@ from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.base_session import AbstractBaseSession
 from django.db import connection, models
 from django.db.models import Count, Max, Q
+from django.db.models.fields.related_descriptors import create_reverse_many_to_one_manager
 from django.test.utils import isolate_apps
 
-from observe import assert_cached, assert_hit, assert_not_cached, count_sql, uncached
+from observe import (
+    assert_cached,
+    assert_hit,
+    assert_not_cached,
+    count_sql,
+    invalidate_all,
+    uncached,
+)
 from testapp.models import Author, Book, Plain, Reader, Tag
 from testapp.reads import READS, cached
 
@@ -329,6 +338,175 @@ def test_queryset_that_opts_out(everything: None) -> None:
     assert_not_cached(lambda: list(queryset.all()))
     assert_not_cached(lambda: queryset.filter(pk=1).count())
     assert_hit(plain_list)
+
+
+class QuietQuerySet(models.QuerySet):
+    caching = False
+
+    def alone(self) -> "QuietQuerySet":
+        return self.filter(name="alone")
+
+
+class QuietManager(models.Manager):
+    caching = False
+
+
+class LoudQuerySet(QuietQuerySet):
+    caching = True
+
+
+class QuietBoundManager(BoundManager):
+    caching = False
+
+
+def test_queryset_class_that_opts_out(everything: None) -> None:
+    plain_list()
+    for queryset in (QuietQuerySet(Plain), of_plain(QuietQuerySet.as_manager()).all()):
+        assert_not_cached(lambda queryset=queryset: list(queryset.order_by("pk")))
+        assert_not_cached(lambda queryset=queryset: queryset.alone().count())
+        assert_not_cached(lambda queryset=queryset: queryset.all().aggregate(Max("pk")))
+    assert_hit(plain_list)
+
+
+def test_subclass_of_a_queryset_class_opts_in_again(everything: None) -> None:
+    assert_cached(lambda: list(LoudQuerySet(Plain).alone()))
+
+
+def test_caching_true_names_no_model(settings_of_cache: Change) -> None:
+    settings_of_cache(MODELS=["testapp.Tag"])
+    assert_not_cached(lambda: list(LoudQuerySet(Plain).alone()))
+
+
+@pytest.mark.parametrize("kind", [QuietManager, QuietBoundManager])
+def test_manager_class_that_opts_out(everything: None, kind: type[models.Manager]) -> None:
+    plain_list()
+    manager = of_plain(kind())
+    assert_not_cached(lambda: list(manager.order_by("pk")))
+    assert_not_cached(lambda: manager.using("default").filter(pk=1).exists())
+    assert_not_cached(lambda: manager.get(pk=1))
+    assert_hit(plain_list)
+
+
+def test_related_manager_opts_out_with_its_class(everything: None) -> None:
+    relation = Plain._meta.get_field("book").remote_field
+    book = Book.objects.get(pk=1)
+    quiet = create_reverse_many_to_one_manager(QuietManager, relation)(book)
+    assert_not_cached(lambda: list(quiet.all()))
+    assert_not_cached(lambda: quiet.count())
+    assert_cached(lambda: list(book.plains.all()))
+
+
+class QuietCachingQuerySet(type(Author.objects.all())):  # type: ignore[misc]
+    caching = False
+
+
+class QuietCacheManager(type(Tag.objects)):  # type: ignore[misc]
+    caching = False
+
+
+def test_caching_classes_may_opt_out() -> None:
+    assert_not_cached(lambda: list(QuietCachingQuerySet(Author).order_by("pk")))
+    manager = QuietCacheManager()
+    manager.model = Tag
+    assert_not_cached(lambda: list(manager.all()))
+    with isolate_apps("testapp"):
+
+        class Silent(models.Model):
+            objects = QuietCacheManager()
+
+            class Meta:
+                app_label = "testapp"
+
+        assert type(Silent._base_manager) is models.Manager
+
+
+def test_explain_names_the_opt_out(everything: None) -> None:
+    from django_cache_manager.api import explain
+
+    assert "caching = False" in explain(QuietQuerySet(Plain).all()).reason
+
+
+def test_methods_called_caching_are_no_opt_out(everything: None) -> None:
+    class Odd(models.QuerySet):
+        def caching(self) -> None:
+            """Not ours."""
+
+    assert_cached(lambda: list(Odd(Plain).order_by("pk")))
+
+
+# --- options of a model -------------------------------------------------------------------------
+
+
+def test_models_may_be_a_dict(settings_of_cache: Change) -> None:
+    settings_of_cache(MODELS={"testapp.Plain": {}, "auth.*": {"TIMEOUT": 3600}})
+    assert_cached(plain_list)
+    assert_cached(lambda: list(User.objects.order_by("pk")))
+    assert_not_cached(lambda: list(Author.plain.order_by("pk")))
+
+
+def later_is_cached(read: Callable[[], Any]) -> bool:
+    """Whether a read that is a hit at first is still one after a quarter of a second."""
+    invalidate_all()
+    read()
+    assert_hit(read)
+    time.sleep(0.25)
+    with count_sql() as log:
+        read()
+    return log.none()
+
+
+def test_timeout_of_a_model(settings_of_cache: Change) -> None:
+    settings_of_cache(
+        MODELS={"*": {}, "testapp.Plain": {"TIMEOUT": 0.2}, "testapp.Book": {"TIMEOUT": 60}}
+    )
+    assert not later_is_cached(plain_list)
+    assert later_is_cached(lambda: list(Author.plain.order_by("pk")))
+    # The strictest of several models, and a model that has the manager.
+    assert not later_is_cached(lambda: list(Plain.objects.select_related("book").order_by("pk")))
+    assert not later_is_cached(lambda: list(Book.objects.filter(plains__name="plain")))
+
+
+def test_timeout_of_the_closest_pattern(settings_of_cache: Change) -> None:
+    settings_of_cache(
+        TIMEOUT=0.2, MODELS={"*": {}, "testapp.*": {"TIMEOUT": 60}, "testapp.Tag": {"TIMEOUT": 0.2}}
+    )
+    assert later_is_cached(plain_list)
+    assert not later_is_cached(lambda: list(Tag.objects.all()))
+    assert not later_is_cached(lambda: list(User.objects.order_by("pk")))
+
+
+def test_max_entry_of_a_model(settings_of_cache: Change) -> None:
+    from django_cache_manager.api import explain
+
+    settings_of_cache(MODELS={"*": {}, "testapp.Plain": {"MAX_ENTRY": "1K"}})
+    assert_cached(plain_list)
+    Plain.objects.bulk_create(Plain(name=f"{n:040}") for n in range(40))
+    assert len(assert_not_cached(plain_list)) == 42
+    assert "MAX_ENTRY (1024 bytes)" in explain(Plain.objects.order_by("pk")).reason
+    assert_cached(lambda: Plain.objects.count())
+    Tag.objects.bulk_create(Tag(label=f"{n:040}") for n in range(40))
+    assert_cached(lambda: list(Tag.objects.all()))
+    assert_not_cached(lambda: list(Plain.objects.values_list("name", "book__tags__label")))
+
+
+def test_iterator_of_a_model(settings_of_cache: Change) -> None:
+    settings_of_cache(MODELS={"*": {}, "testapp.Plain": {"ITERATOR": False}})
+    plain_list()
+    assert_not_cached(lambda: list(Plain.objects.order_by("pk").iterator()))
+    assert_hit(plain_list)
+    assert_not_cached(lambda: list(Book.objects.filter(plains__pk__gt=0).iterator()))
+    assert_not_cached(
+        lambda: list(Book.objects.filter(pk__in=Plain.objects.values("book")).iterator())
+    )
+    assert_cached(lambda: list(Book.objects.iterator()))
+
+
+def test_iterator_that_is_not_to_be_cached_is_not_kept(settings_of_cache: Change) -> None:
+    settings_of_cache(MODELS={"*": {}, "testapp.Plain": {"ITERATOR": False}})
+    list(Plain.objects.order_by("pk").iterator())
+    with count_sql() as log:
+        plain_list()
+    assert log
 
 
 def test_nocache_where_everything_is_cached(everything: None) -> None:

@@ -155,7 +155,8 @@ def test_every_id_is_in_the_docs() -> None:
     package = Path(conf.__file__).parent
     docs = Path(__file__).parents[3] / "docs" / "settings.md"
     source = "".join(
-        (package / f"{name}.py").read_text() for name in ("conf", "location", "checks")
+        (package / f"{name}.py").read_text()
+        for name in ("conf", "setting_values", "location", "checks")
     )
     ids = set(re.findall(r"\b[EWI]0\d\d\b", source))
     text = docs.read_text()
