@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from . import _engine, conf
 from .segments import registry, retire_at, segment_path, unseen_write_error
@@ -16,6 +16,9 @@ logger = logging.getLogger("django_cache_manager")
 
 _ATTEMPTS = 3
 
+Mark: TypeAlias = "tuple[OpenSegment, int, frozenset[str], bool]"
+"""A segment, the ticket of a write in it, the tables, and whether the database's cell too."""
+
 
 class Bracket:
     """Made empty; `mark` is W1, `settle` is W3.
@@ -25,9 +28,10 @@ class Bracket:
 
     __slots__ = ("_abandoned", "_bypasses", "_marks", "_unseen")
 
-    def __init__(self) -> None:
+    def __init__(self, *marks: Mark) -> None:
+        """`marks`: what has been marked already."""
         self._abandoned = False
-        self._marks: list[tuple[OpenSegment, int, frozenset[str], bool]] = []
+        self._marks: list[Mark] = [*marks]
         self._bypasses: list[_engine.Bypass] = []
         self._unseen: list[tuple[Facts, frozenset[str], bool]] = []
 
@@ -101,18 +105,7 @@ class Bracket:
         (PROTOCOL 6).
         """
         for segment, ticket, tables, database in self._marks:
-            try:
-                if self._abandoned and not segment.facts.vendor.drains:
-                    segment.engine.settle(ticket)  # somebody else may have proved it over before us
-                else:
-                    segment.engine.end_write(ticket)
-            except _engine.SegmentError as error:
-                logger.warning(
-                    "a write could not be settled, so its segment was retired: %s", error
-                )
-            if not segment.usable() or not segment.engine.linked():
-                registry.drop(segment)
-                _stamp(segment.facts, tables, database)
+            settle_mark(segment, ticket, tables, database, self._abandoned)
         self._marks.clear()
         for bypass in self._bypasses:
             bypass.close()
@@ -131,6 +124,27 @@ class Bracket:
                 segment.engine.abandon_write(ticket)
             except _engine.SegmentError:
                 segment.engine.retire()
+
+
+def settle_mark(
+    segment: OpenSegment,
+    ticket: int,
+    tables: frozenset[str],
+    database: bool,
+    abandoned: bool = False,
+) -> None:
+    """W3 in one segment, and in the one that took its place meanwhile (PROTOCOL 6)."""
+    engine = segment.engine
+    try:
+        if abandoned and not segment.facts.vendor.drains:
+            engine.settle(ticket)  # somebody else may have proved it over before us
+        else:
+            engine.end_write(ticket)
+    except _engine.SegmentError as error:
+        logger.warning("a write could not be settled, so its segment was retired: %s", error)
+    if not segment.usable() or not engine.linked():
+        registry.drop(segment)
+        _stamp(segment.facts, tables, database)
 
 
 def _stamp(facts: Facts, tables: frozenset[str], database: bool) -> None:

@@ -11,17 +11,18 @@ import contextlib
 import weakref
 from typing import TYPE_CHECKING, Any, Final
 
-from . import _engine, conf, recovery
+from . import _engine, conf, plain_writes, recovery
 from .brackets import Bracket
-from .cursors import BufferedCursor
+from .cursors import BufferedCursor, answer, text_of
 from .identity import Facts, Vendor, vendor_of
 from .invalidation import announce
 from .overlay import Overlay
+from .plain_writes import UNFIT, PlainWrite
 from .segments import OpenSegment, registry, retire_lost
 from .sessions import DriverSession, last_known, session_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from django.db.backends.base.base import BaseDatabaseWrapper
     from django.db.backends.utils import CursorWrapper
@@ -65,6 +66,8 @@ class ConnectionState:
         """Cursors whose SELECT may have rows left; SQLite only (PROTOCOL 3.1)."""
         self.pending: list[Bracket] = []
         """Writes of unknown outcome, until the same session answers again (PROTOCOL 2.5)."""
+        self.plain_writes: dict[str, PlainWrite] = {}
+        """By the statement's text; of the present driver's connection."""
         self._committed: list[frozenset[str] | None] = []
         """What was committed and is told when Django has left the transaction."""
 
@@ -89,7 +92,7 @@ class ConnectionState:
         session = self.session
         return session is not None and (bool(session.facts.family) or session.is_recent())
 
-    def _met_anyhow(self, connection: BaseDatabaseWrapper) -> DriverSession:
+    def met_anyhow(self, connection: BaseDatabaseWrapper) -> DriverSession:
         """Met inside a transaction too: a write has to know whom it concerns."""
         session = self.meet(connection)
         if session is None:
@@ -105,6 +108,7 @@ class ConnectionState:
                 bracket.settle()
         self.pending.clear()
         self.session = None
+        self.plain_writes.clear()
         self.unfinished = weakref.WeakSet()
         self._transaction_ended()
 
@@ -175,21 +179,45 @@ class ConnectionState:
         """Runs one statement at the driver's cursor, seen by everybody it concerns (PROTOCOL
         2.7)."""
         connection = wrapper.db
-        session = self.meet(connection)
         if type(wrapper.cursor) is BufferedCursor:
             wrapper.cursor = wrapper.cursor.driver_cursor
-        scan = _engine.scan(_text(wrapper, sql), self.vendor.dialect)
+        if type(sql) is str and sql in self.plain_writes and connection.connection is self.driver:
+            result = self.plain_writes[sql].run(self, wrapper, call)
+            if result is not UNFIT:
+                return result
+        session = self.meet(connection)
+        text = sql if type(sql) is str else text_of(wrapper, sql)
+        scan = _engine.scan(text, self.vendor.dialect)
         if (
             scan.flags & _engine.READ
             and not scan.flags & ~_READ_ONLY
             and self._writes_nothing(scan)
         ):
             return self._read(wrapper, scan, call)
-        return self._effect(wrapper, session or self._met_anyhow(connection), scan, call)
+        session = session or self.met_anyhow(connection)
+        result = self._plain_write(wrapper, session, text, scan, call)
+        return self._effect(wrapper, session, scan, call) if result is UNFIT else result
+
+    def _plain_write(
+        self,
+        wrapper: CursorWrapper,
+        session: DriverSession,
+        text: str,
+        scan: _engine.Scan,
+        call: Callable[[], Any],
+    ) -> Any:
+        """Runs it the short way if it can, and remembers that."""
+        found = plain_writes.plan(session, text, scan)
+        if found is None:
+            return UNFIT
+        if len(self.plain_writes) >= plain_writes.MEMO_STATEMENTS:
+            self.plain_writes.clear()
+        self.plain_writes[text] = found
+        return found.run(self, wrapper, call)
 
     def other_call(self, wrapper: CursorWrapper, call: Callable[[], Any]) -> Any:
         """Any other call that reaches the driver's cursor: it may write anything (PROTOCOL 2.7)."""
-        session = self._met_anyhow(wrapper.db)
+        session = self.met_anyhow(wrapper.db)
         return self._effect(wrapper, session, _UNKNOWN_SCAN, call)
 
     def fetching(self, wrapper: CursorWrapper, name: str, fetch: Callable[..., Any]) -> Any:
@@ -206,52 +234,13 @@ class ConnectionState:
 
         return tracked
 
-    def open_ended(self, wrapper: CursorWrapper, name: str, call: Callable[..., Any]) -> Any:
-        """The driver's copy() and stream(): what they write goes on after the call (PROTOCOL
-        2.4)."""
-        connection = wrapper.db
-
-        @contextlib.contextmanager
-        def copy(*args: Any, **kwargs: Any) -> Iterator[Any]:
-            with self.bracketed(connection), call(*args, **kwargs) as inner:
-                yield inner
-
-        def stream(*args: Any, **kwargs: Any) -> Iterator[Any]:
-            with self.bracketed(connection):
-                yield from call(*args, **kwargs)
-
-        return copy if name == "copy" else stream
-
-    @contextlib.contextmanager
-    def bracketed(self, connection: BaseDatabaseWrapper) -> Iterator[None]:
-        """W1..W3 around a with-block that may write anything."""
-        session = self._met_anyhow(connection)
-        self.sequence += 1
-        before = self.vendor.in_transaction(self.driver)
-        bracket = None
-        if before or self.vendor.will_begin(self.driver):
-            self._soil(EVERYTHING)
-        else:
-            bracket = self._mark(session, EVERYTHING)
-        try:
-            yield
-        except BaseException as error:
-            self._close_bracket(bracket, EVERYTHING, before, 0, 0, error)
-            self._after_error(error)
-            raise
-        finally:
-            self.sequence += 1
-        self._close_bracket(bracket, EVERYTHING, before, 0, 0, None)
-        if not before:
-            self._announce_committed()
-
     def _read(self, wrapper: CursorWrapper, scan: _engine.Scan, call: Callable[[], Any]) -> Any:
         driver = self.driver
         before = self.vendor.in_transaction(driver) if driver is not None else False
         try:
             result = call()
         except BaseException as error:
-            self._after_error(error)
+            self.after_error(error)
             raise
         if self.pending:
             self._answered_again()
@@ -261,7 +250,7 @@ class ConnectionState:
             self.answered = self.answered or bool(scan.reads)
         elif driver is not None and self.vendor.in_transaction(driver):
             self._transaction_began(None)  # autocommit off: the driver sent BEGIN
-        return self._answer(wrapper, result)
+        return answer(wrapper, result)
 
     def _writes_nothing(self, scan: _engine.Scan) -> bool:
         """Whether the functions of a SELECT write no row (PROTOCOL 2.8)."""
@@ -302,34 +291,47 @@ class ConnectionState:
         time = 0 if segment is None else segment.engine.clock()
         bracket = None
         if before or (tables != frozenset() and self.vendor.will_begin(driver)):
-            self._soil(tables)  # before the statement is sent (PROTOCOL 2.2)
+            self.soil(tables)  # before the statement is sent (PROTOCOL 2.2)
             if self._may_commit(flags, before, tables):
-                bracket = self._mark(session, EVERYTHING)
+                bracket = self.mark(session, EVERYTHING)
             elif self.vendor.pipelined(driver):
                 # Nobody knows yet whether a transaction is open: both, then (PROTOCOL 2.4).
-                bracket = self._mark(session, tables)
+                bracket = self.mark(session, tables)
         elif tables != frozenset():
-            bracket = self._mark(session, tables)
+            bracket = self.mark(session, tables)
         try:
             result = call()
             if self.vendor.drains:
-                self._drain(wrapper)
+                self.drain(wrapper)
         except BaseException as error:
-            if self.vendor.drains:
-                with contextlib.suppress(Exception):
-                    wrapper.cursor.fetchall()  # else it would commit when the cursor is forgotten
-            self._close_bracket(bracket, tables, before, time, flags, error)
-            self._after_error(error)
+            self.failed(wrapper, bracket, tables, error, before, time, flags)
             raise
-        self._close_bracket(bracket, tables, before, time, flags, None)
+        self.close_bracket(bracket, tables, before, time, flags, None)
         if self._committed and not before:
-            self._announce_committed()
+            self.announce_committed()
         if flags & _engine.ATTACH and self.vendor.drains:
             session.attached = self.vendor.attached(driver)  # type: ignore[attr-defined]
             session.off = "a database was attached; it is uncached until it closes"
         if flags & _engine.DATABASE:
             retire_lost(self.vendor.name, driver)
-        return self._answer(wrapper, result)
+        return answer(wrapper, result)
+
+    def failed(
+        self,
+        wrapper: CursorWrapper,
+        bracket: Bracket | None,
+        tables: frozenset[str] | None,
+        error: BaseException,
+        before: bool = False,
+        time: int = 0,
+        flags: int = 0,
+    ) -> None:
+        """After a statement with an effect has raised."""
+        if self.vendor.drains:
+            with contextlib.suppress(Exception):
+                wrapper.cursor.fetchall()  # else it would commit when the cursor is forgotten
+        self.close_bracket(bracket, tables, before, time, flags, error)
+        self.after_error(error)
 
     def _written(self, scan: _engine.Scan, segment: OpenSegment | None) -> frozenset[str] | None:
         """The closure of what a statement may write; None: anything."""
@@ -350,7 +352,7 @@ class ConnectionState:
             flags & _engine.BEGIN and before
         )
 
-    def _close_bracket(
+    def close_bracket(
         self,
         bracket: Bracket | None,
         tables: frozenset[str] | None,
@@ -373,7 +375,7 @@ class ConnectionState:
         after = self.vendor.in_transaction(driver)
         if after and not before:
             self._transaction_began(time)
-            self._soil(tables)
+            self.soil(tables)
             self.begun_by_savepoint = bool(flags & _engine.SAVEPOINT)
             # BEGIN IMMEDIATE and a write take the snapshot at once (PROTOCOL 4.1).
             self.answered = error is None and bool(flags & (_engine.IMMEDIATE | _engine.WRITE))
@@ -387,7 +389,7 @@ class ConnectionState:
             self.overlay.clear()
             self.errored = False
 
-    def _drain(self, wrapper: CursorWrapper) -> None:
+    def drain(self, wrapper: CursorWrapper) -> None:
         """PROTOCOL 2.1: a writing statement is finished when its rows are fetched, so they are,
         inside the bracket."""
         cursor = wrapper.cursor
@@ -398,15 +400,6 @@ class ConnectionState:
         if self.unfinished:
             self.unfinished.discard(wrapper)
 
-    @staticmethod
-    def _answer(wrapper: CursorWrapper, result: Any) -> Any:
-        """Drivers return their cursor; the wrapper takes its place, so that a chained call is still
-        seen."""
-        cursor = wrapper.cursor
-        if result is cursor or (type(cursor) is BufferedCursor and result is cursor.driver_cursor):
-            return wrapper
-        return result
-
     # --- transactions -----------------------------------------------------------------------------
 
     def commit(self, connection: BaseDatabaseWrapper, call: Callable[[], Any]) -> Any:
@@ -416,16 +409,16 @@ class ConnectionState:
         tables = EVERYTHING if self.dirty is None else frozenset(self.dirty)
         bracket = None
         if session is not None and tables != frozenset():
-            bracket = self._mark(session, tables)
+            bracket = self.mark(session, tables)
         try:
             result = call()
         except BaseException as error:
-            self._close_bracket(bracket, tables, True, 0, 0, error)
-            self._after_error(error)
+            self.close_bracket(bracket, tables, True, 0, 0, error)
+            self.after_error(error)
             raise
-        self._close_bracket(bracket, tables, True, 0, 0, None)
+        self.close_bracket(bracket, tables, True, 0, 0, None)
         if connection.autocommit or not connection.settings_dict["AUTOCOMMIT"]:
-            self._announce_committed()
+            self.announce_committed()
         return result
 
     def rollback(self, connection: BaseDatabaseWrapper, call: Callable[[], Any]) -> Any:
@@ -452,7 +445,7 @@ class ConnectionState:
             result = call()
         if connection.autocommit:
             # Not before: a receiver's query would open another transaction.
-            self._announce_committed()
+            self.announce_committed()
         return result
 
     def closed(self, connection: BaseDatabaseWrapper) -> None:
@@ -476,7 +469,7 @@ class ConnectionState:
     def _transaction_ended(self) -> None:
         self._transaction_began(None)
 
-    def _soil(self, tables: frozenset[str] | None) -> None:
+    def soil(self, tables: frozenset[str] | None) -> None:
         if tables is EVERYTHING:
             self.dirty = None
             self.overlay.clear()
@@ -489,7 +482,7 @@ class ConnectionState:
             else:
                 self.overlay.drop(segment.engine.cells(tables))
 
-    def _after_error(self, error: BaseException) -> None:
+    def after_error(self, error: BaseException) -> None:
         """PROTOCOL 4.3: after a database error inside a transaction the overlay is gone and hits
         stop."""
         if self.driver is not None and self.vendor.outcome_known(self.driver, error):
@@ -522,7 +515,7 @@ class ConnectionState:
         except _engine.SegmentError:
             return None
 
-    def _mark(self, session: DriverSession, tables: frozenset[str] | None) -> Bracket:
+    def mark(self, session: DriverSession, tables: frozenset[str] | None) -> Bracket:
         """W1, in every segment that the write may concern."""
         if tables is EVERYTHING:
             wanted: frozenset[str] = frozenset(self.dirty or ())
@@ -538,7 +531,7 @@ class ConnectionState:
             raise
         return bracket
 
-    def _announce_committed(self) -> None:
+    def announce_committed(self) -> None:
         committed, self._committed = self._committed, []
         for tables in committed:
             announce(self.alias, tables)
@@ -582,15 +575,3 @@ def state_of(connection: BaseDatabaseWrapper) -> ConnectionState | None:
         state = None if vendor is None else ConnectionState(connection, vendor)
         connection.__dict__[_ATTRIBUTE] = state
     return state
-
-
-def _text(wrapper: CursorWrapper, sql: Any) -> str:
-    if type(sql) is str:
-        return sql
-    if isinstance(sql, str):
-        return str.__str__(sql)
-    if isinstance(sql, bytes):
-        return sql.decode(errors="replace")
-    if hasattr(sql, "as_string"):  # psycopg.sql.Composable
-        return str(sql.as_string(wrapper.db.connection))
-    return ";"  # not SQL that we know: the scanner says unknown

@@ -1,4 +1,5 @@
-"""A driver's cursor whose rows have already been fetched."""
+"""The driver's cursor behind Django's wrapper: its text, its answer, and one whose rows have been
+fetched."""
 
 from __future__ import annotations
 
@@ -6,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from django.db.backends.utils import CursorWrapper
 
 
 class BufferedCursor:
@@ -31,3 +34,23 @@ class BufferedCursor:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.driver_cursor, name)
+
+
+def text_of(wrapper: CursorWrapper, sql: Any) -> str:
+    """The SQL that a driver makes of what its cursor is given."""
+    if isinstance(sql, str):
+        return str.__str__(sql)
+    if isinstance(sql, bytes):
+        return sql.decode(errors="replace")
+    if hasattr(sql, "as_string"):  # psycopg.sql.Composable
+        return str(sql.as_string(wrapper.db.connection))
+    return ";"  # not SQL that we know: the scanner says unknown
+
+
+def answer(wrapper: CursorWrapper, result: Any) -> Any:
+    """Drivers return their cursor; the wrapper takes its place, so that a chained call is still
+    seen."""
+    cursor = wrapper.cursor
+    if result is cursor or (type(cursor) is BufferedCursor and result is cursor.driver_cursor):
+        return wrapper
+    return result

@@ -16,6 +16,7 @@ import functools
 import inspect
 import logging
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -30,6 +31,7 @@ from django.utils.functional import cached_property
 from . import reads
 from .cache_manager import CacheManager, is_caching, opts_out
 from .connection_state import state_of
+from .open_ended import open_ended
 from .results import Hit, rows_of
 
 if TYPE_CHECKING:
@@ -157,7 +159,7 @@ def _execute(original: Any) -> Any:
         state = state_of(self.db)
         if state is None:
             return original(self, sql, params, *ignored)
-        return state.statement(self, sql, lambda: original(self, sql, params, *ignored))
+        return state.statement(self, sql, partial(original, self, sql, params, *ignored))
 
     return execute
 
@@ -186,7 +188,7 @@ def _getattr(original: Any) -> Any:
         if attr in _PASSIVE:
             return value
         if attr in _OPEN_ENDED:
-            return state.open_ended(self, attr, value)
+            return open_ended(state, self.db, attr, value)
 
         def other(*args: Any, **kwargs: Any) -> Any:
             return state.other_call(self, lambda: value(*args, **kwargs))

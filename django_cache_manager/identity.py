@@ -87,6 +87,10 @@ class Vendor(Protocol):
     def will_begin(self, driver: Any) -> bool:
         """Whether the driver sends BEGIN of its own before the next statement of any kind."""
 
+    def in_autocommit(self, driver: Any) -> bool:
+        """Whether the next statement commits when it has run: no transaction, no BEGIN to come, no
+        pipeline."""
+
     def broken(self, driver: Any) -> bool:
         """Whether the next statement is bound to fail."""
 

@@ -143,6 +143,13 @@ class PostgreSQL:
         # psycopg2 believes itself in a transaction that a raw COMMIT has ended, and sends no BEGIN.
         return not driver.autocommit and getattr(driver, "status", _READY) == _READY
 
+    def in_autocommit(self, driver: Any) -> bool:
+        return (
+            bool(driver.autocommit)
+            and int(driver.info.transaction_status) == self._IDLE
+            and not self.pipelined(driver)
+        )
+
     def broken(self, driver: Any) -> bool:
         return int(driver.info.transaction_status) in (self._IN_ERROR, self._UNKNOWN)
 

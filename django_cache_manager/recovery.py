@@ -21,19 +21,20 @@ _TRANSACTIONS = b"transactions\0"
 _NOTE_BYTES = 640
 
 
+def is_due(segment: OpenSegment) -> bool:
+    return time.monotonic() - segment.proved_at >= PROOF_INTERVAL_SECONDS
+
+
 def attend(segment: OpenSegment, facts: Facts, driver: Any) -> None:
     """Looks for writes that can be proved over, at most once a second a segment.
 
     Only in autocommit. Raises nothing: a database that doesn't answer tells so by the user's own
     statement.
     """
-    now = time.monotonic()
-    if now - segment.proved_at < PROOF_INTERVAL_SECONDS or not segment.proving.acquire(
-        blocking=False
-    ):
+    if not is_due(segment) or not segment.proving.acquire(blocking=False):
         return
     try:
-        segment.proved_at = now
+        segment.proved_at = time.monotonic()
         _settle_the_gone(segment, facts, driver)
     except Exception as error:
         logger.debug("writes in flight could not be looked at: %s", error)

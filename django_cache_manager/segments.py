@@ -202,6 +202,7 @@ class _Registry:
 
     def drop(self, segment: OpenSegment) -> None:
         with self._lock:
+            segment.catalog = None  # nor by what remembers it
             if self._open.get(segment.facts.identity) is segment:
                 del self._open[segment.facts.identity]
 
@@ -211,6 +212,8 @@ class _Registry:
         What is marked stays marked in the file.
         """
         with self._lock:
+            for segment in self._open.values():
+                segment.catalog = None  # what remembers it is to look for the new one
             self._open.clear()
             self._refused.clear()
             self._had.clear()

@@ -122,6 +122,12 @@ class SQLite:
     def will_begin(self, driver: Any) -> bool:
         return False
 
+    def in_autocommit(self, driver: Any) -> bool:
+        try:
+            return not driver.in_transaction
+        except Exception:  # a closed connection: the driver says so
+            return False
+
     def broken(self, driver: Any) -> bool:
         return False
 

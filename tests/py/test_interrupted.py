@@ -20,13 +20,13 @@ def interrupt(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """Has the next write interrupted when the driver's execute() has returned."""
     from django_cache_manager.connection_state import ConnectionState
 
-    drain = ConnectionState._drain
+    drain = ConnectionState.drain
 
     def interrupted(self: ConnectionState, wrapper: Any) -> None:
-        monkeypatch.setattr(ConnectionState, "_drain", drain)
+        monkeypatch.setattr(ConnectionState, "drain", drain)
         raise KeyboardInterrupt
 
-    return lambda: monkeypatch.setattr(ConnectionState, "_drain", interrupted)
+    return lambda: monkeypatch.setattr(ConnectionState, "drain", interrupted)
 
 
 def tags() -> int:
@@ -37,7 +37,7 @@ def tags() -> int:
 def test_unread_returning_does_not_commit_later(
     interrupt: Callable[[], None], other_process: OtherProcess
 ) -> None:
-    """SQLite commits an autocommit INSERT .. RETURNING with its last row, or with its cursor's end."""
+    """SQLite commits an autocommit INSERT .. RETURNING with its last row or its cursor's end."""
     before = tags()
     other_process.call(tags)
     cursor = connection.cursor()
@@ -77,7 +77,7 @@ def test_transaction_that_an_interrupted_write_began_is_dirty(
 def test_server_that_could_not_answer_once_is_asked_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """An interrupted question must not leave a connection uncached, and unable to write, for good."""
+    """Else the connection would be uncached, and unable to write, for good."""
     from django_cache_manager import sessions
     from django_cache_manager.connection_state import state_of
 

@@ -40,7 +40,7 @@ def die_in_a_write() -> None:
 
     name_of()
     state = state_of(connection)
-    state._mark(state.meet(connection), frozenset({"testapp_author"}))
+    state.mark(state.meet(connection), frozenset({"testapp_author"}))
     os.kill(os.getpid(), signal.SIGKILL)
 
 
