@@ -76,6 +76,11 @@ _WRITE_NOTHING = frozenset(
 
 _READY = 1  # psycopg2's STATUS_READY
 
+# Kinds of session texts. A pooler sends a client's statement on whichever session it likes, perhaps
+# when the client is dead: no session's end proves such a write over (PROTOCOL 2.5, 5).
+_OWN = "session"
+_POOLED = "pooled"
+
 _KINDS = {
     "v": "is a view",
     "m": "is a materialized view",
@@ -98,6 +103,7 @@ class PostgreSQL:
         (system, oid, start, database, user, pid, since, standby) = row[:8]
         (isolation, default_isolation, durable, fsync, search_path, replication_role) = row[8:]
         wanted = str(getattr(connection, "isolation_level", "") or "")
+        pooled = pid != driver.info.backend_pid
         reason = None
         if standby:
             reason = "the server is a standby"
@@ -109,8 +115,9 @@ class PostgreSQL:
             reason = "synchronous_commit or fsync is off: a crash may lose commits"
         elif replication_role != "origin":
             reason = "session_replication_role is not origin"
-        elif pid != driver.info.backend_pid:
-            reason = "a transaction pooler stands between"
+        elif pooled:
+            # Its sessions may be set up by other clients, between one statement and the next.
+            reason = "a pooler stands between"
         elif since is None:
             reason = "the server doesn't tell this session's start"
         return Facts(
@@ -118,7 +125,7 @@ class PostgreSQL:
             family=f"postgresql {system} {oid} {database}".encode(),
             generation=f"started {start}".encode(),
             user=f"{user} {search_path} {self.driver_name(driver)} {_time_zone(driver)}",
-            session=f"session\0{user}\0{pid}\0{since}".encode(),
+            session=f"{_POOLED if pooled else _OWN}\0{user}\0{pid}\0{since}".encode(),
             uncached=reason,
         )
 
@@ -243,7 +250,7 @@ class PostgreSQL:
         transactions: set[str] | None = None
         for session in sessions:
             kind, _, rest = session.partition(b"\0")
-            if kind == b"session":
+            if kind == _OWN.encode():
                 _, pid, since = rest.decode().split("\0")
                 here = alive.get(int(pid))
                 # Hidden starts (another role's session) prove nothing.

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 KINDS = ("sqlite", "sqlite-delete", "memory", "postgresql", "psycopg2")
 MARKERS = (
-    "databases(*kinds): runs on these kinds only (sqlite and postgresql: all of theirs)",
+    "databases(*kinds): runs on these kinds only (sqlite, postgresql: all of theirs)",
     "cached: needs the package, left out by --plain",
     "root: needs to be root",
 )
@@ -87,6 +87,7 @@ def fits(item: pytest.Item, config: pytest.Config) -> bool:
         "sqlite-wal": ("sqlite",),
         "sqlite-file": ("sqlite", "sqlite-delete"),
         "postgresql": ("postgresql", "psycopg2"),
+        "psycopg3": ("postgresql",),
     }
     marker = item.get_closest_marker("databases")
     kinds = (

@@ -1,4 +1,4 @@
-"""Private PostgreSQL, Redis and memcached servers for a test run.
+"""Private PostgreSQL, PgBouncer, Redis and memcached servers for a test run.
 
 Each is started in a folder of its own, listens on loopback only and is stopped by the process id
 it was started with. It
@@ -54,6 +54,15 @@ def find_program(name: str, package: str, folders: Sequence[str] = ()) -> str:
 def die_with_parent() -> None:
     """For PostgreSQL a fast shutdown, which frees its shared memory; the others end as well."""
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGINT)
+
+
+def unprivileged() -> dict[str, object]:
+    """PostgreSQL and its pooler refuse to run as root: then as the packaged user, or nobody."""
+    if os.geteuid() != 0:
+        return {}
+    names = {entry.pw_name for entry in pwd.getpwall()}
+    entry = pwd.getpwnam("postgres" if "postgres" in names else "nobody")
+    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
 
 
 class Server:
@@ -146,6 +155,39 @@ class Memcached(Server):
         return f"127.0.0.1:{self.port}"
 
 
+class PgBouncer(Server):
+    """A pooler before `server`, in one of its modes, with few sessions of its own."""
+
+    def __init__(self, server: "PostgreSQL", mode: str, sessions: int = 2) -> None:
+        super().__init__("pgbouncer")
+        self.mode = mode
+        self.program = find_program("pgbouncer", "pgbouncer")
+        (self.folder / "users").write_text(f'"{server.user}" ""\n')
+        (self.folder / "ini").write_text(
+            f"""[databases]
+* = host=127.0.0.1 port={server.port}
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {self.port}
+unix_socket_dir =
+auth_type = trust
+auth_file = users
+pool_mode = {mode}
+default_pool_size = {sessions}
+ignore_startup_parameters = extra_float_digits
+"""
+        )
+        account = self.account()
+        if account:
+            os.chown(self.folder, account["user"], account["group"])  # type: ignore[arg-type]
+
+    def account(self) -> dict[str, object]:
+        return unprivileged()
+
+    def command(self) -> list[str]:
+        return [self.program, "-q", "ini"]
+
+
 class PostgreSQL(Server):
     """A cluster of its own: fsync and synchronous_commit stay on, logins need no password.
 
@@ -164,12 +206,7 @@ class PostgreSQL(Server):
         self.initdb = find_program("initdb", "postgresql-15", folders)
 
     def account(self) -> dict[str, object]:
-        """PostgreSQL refuses to run as root: then it runs as the packaged user, or nobody."""
-        if os.geteuid() != 0:
-            return {}
-        names = {entry.pw_name for entry in pwd.getpwall()}
-        entry = pwd.getpwnam("postgres" if "postgres" in names else "nobody")
-        return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+        return unprivileged()
 
     def start(self) -> None:
         if not (self.folder / "data").exists():
