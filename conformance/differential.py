@@ -1,10 +1,11 @@
 """Differential mode: what the cache may answer is asked twice of it and once of the database.
 
-Three hooks, from the rows up to the instances:
+Hooks, from the rows up to the instances:
 
 - at the compiler (`reads.execute_sql`): the rows of every read, as the driver gave them;
 - where a hit's rows are converted (`hooks.rows_of`): the values after Django's converters;
-- at `QuerySet._fetch_all`: instances, dicts, tuples, as a program gets them.
+- at `QuerySet._fetch_all` and `RawQuerySet._fetch_all`: instances, dicts, tuples, as a program
+  gets them.
 
 The program goes on with the second answer of the cache. The repeated reads leave no trace in the
 connection's query log and pass by its execute wrappers. A read that the cache neither answers nor
@@ -22,7 +23,9 @@ from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 from django.apps import AppConfig
+from django.db import connections
 from django.db.models import QuerySet
+from django.db.models.query import RawQuerySet
 from django.db.models.sql.constants import MULTI, SINGLE
 
 from . import runner
@@ -55,15 +58,17 @@ def install() -> None:
     if _installed:
         return
     _installed = True
-    from django_cache_manager import hooks, overlay, reads, stores
+    from django_cache_manager import hooks, overlay, raw, reads, stores
 
-    reads._Read._hand_out = noted(reads._Read._hand_out, "hit")
+    for kind in (reads._Read, raw.RawRead):
+        kind._hand_out = noted(kind._hand_out, "hit")
     reads._Read._keep = during(reads._Read._keep)
     stores.keep = kept(stores.keep)
     overlay.Overlay.put = kept(overlay.Overlay.put)
     reads.execute_sql = compared_rows(reads.execute_sql)
     hooks.rows_of = compared_conversion(hooks.rows_of)
     QuerySet._fetch_all = compared_instances(QuerySet._fetch_all)
+    RawQuerySet._fetch_all = compared_raw(RawQuerySet._fetch_all)
     runner.sections["differences"] = differences
     runner.sections["compared"] = counts
 
@@ -99,9 +104,14 @@ def watching(query: Any) -> Iterator[Watch]:
             watches()[id(query)] = outer
 
 
+def query_of(read: Any) -> Any:
+    compiler = getattr(read, "compiler", None)
+    return read.query if compiler is None else compiler.query
+
+
 def noted(original: Callable[..., Any], what: str) -> Callable[..., Any]:
     def method(read: Any, *args: Any) -> Any:
-        watch = watches().get(id(read.compiler.query))
+        watch = watches().get(id(query_of(read)))
         if watch is not None:
             setattr(watch, what, True)
         return original(read, *args)
@@ -113,7 +123,7 @@ def during(original: Callable[..., Any]) -> Callable[..., Any]:
     """Remembers for `kept` whose rows are being kept."""
 
     def keep(read: Any, *args: Any) -> Any:
-        _here.keeping = read.compiler.query
+        _here.keeping = query_of(read)
         try:
             return original(read, *args)
         finally:
@@ -340,10 +350,27 @@ def compared_instances(fetch_all: Callable[..., None]) -> Callable[..., None]:
     return fetched
 
 
+def compared_raw(fetch_all: Callable[..., None]) -> Callable[..., None]:
+    from django_cache_manager import policy
+    from django_cache_manager.raw import CachedRawQuery
+
+    def fetched(self: Any) -> None:
+        query = self.query
+        cached = isinstance(query, CachedRawQuery) and policy.wants(query)
+        if self._result_cache is None and cached and not quiet():
+            self._result_cache = instances(self)
+        fetch_all(self)
+
+    return fetched
+
+
 def instances(queryset: Any) -> list[Any]:
     query = queryset.query
 
     def ask() -> list[Any]:
+        if isinstance(queryset, RawQuerySet):
+            watches()[id(query)].connection = connections[query.using]
+            return list(queryset.iterator())
         return list(queryset._iterable_class(queryset))
 
     with watching(query) as watch:
@@ -363,7 +390,8 @@ def instances(queryset: Any) -> list[Any]:
         if not again.hit:
             counts["fell between"] += 1
             return second
-        plain = from_database(ask)
+        with watching(query):
+            plain = from_database(ask)
     compare("querysets", query, (first, plain), (second, plain), (first, second))
     return second
 

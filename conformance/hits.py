@@ -33,29 +33,40 @@ def install() -> None:
     if _installed:
         return
     _installed = True
-    from django_cache_manager import reads
+    from django_cache_manager import raw, reads
 
-    hand_out = reads._Read._hand_out
+    for kind in (reads._Read, raw.RawRead):
+        kind._hand_out = counting(kind._hand_out)
+    runner.sections["counted"] = counted
+    runner.sections["hits"] = hits
 
+
+def counting(hand_out: Any) -> Any:
     def hand_out_and_count(self: Any, result: Any) -> Any:
         hits["all"] += 1
         if self.connection.queries_logged:
             count(self)
         return hand_out(self, result)
 
-    reads._Read._hand_out = hand_out_and_count
-    runner.sections["counted"] = counted
-    runner.sections["hits"] = hits
+    return hand_out_and_count
 
 
 hits = {"all": 0}
 
 
 def count(read: Any) -> None:
-    sql = statement(read.connection, read.sql, read.params)
+    sql = statement(read.connection, read.sql, params_of(read))
     read.connection.queries_log.append({"sql": sql, "time": "0.000"})
     test = runner.current_test or "set-up of a class"
     counted[test] = counted.get(test, 0) + 1
+
+
+def params_of(read: Any) -> Any:
+    """As they were given to the cursor."""
+    kind = getattr(read, "kind", "tuple")  # a raw query's
+    if kind == "dict":
+        return dict(zip(read.params[::2], read.params[1::2], strict=True))
+    return None if kind == "none" else read.params
 
 
 def statement(connection: Any, sql: str, params: Any) -> str:

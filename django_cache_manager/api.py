@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from django.core.exceptions import EmptyResultSet
 from django.db import connections
 from django.db.models import Manager, Model, QuerySet
+from django.db.models.query import RawQuerySet
 from django.db.models.sql.constants import MULTI
 
 from . import conf, policy
@@ -92,7 +93,7 @@ def has_engine() -> bool:
     return True
 
 
-def explain(queryset: QuerySet[Any] | Manager[Any]) -> Explanation:
+def explain(queryset: QuerySet[Any] | RawQuerySet[Any] | Manager[Any]) -> Explanation:
     """Whether and why a queryset's rows are cached.
 
     Compiles it; runs no query of its own but what a first connection needs to learn who the server
@@ -100,6 +101,8 @@ def explain(queryset: QuerySet[Any] | Manager[Any]) -> Explanation:
     """
     if isinstance(queryset, Manager):
         queryset = queryset.all()
+    if isinstance(queryset, RawQuerySet):
+        return _explain_raw(queryset)
     query = queryset.query
     compiler = query.get_compiler(using=queryset.db)
     try:
@@ -113,6 +116,15 @@ def explain(queryset: QuerySet[Any] | Manager[Any]) -> Explanation:
     from .reads import explain_read
 
     return Explanation(**explain_read(compiler, sql, params, MULTI))
+
+
+def _explain_raw(queryset: RawQuerySet[Any]) -> Explanation:
+    sql = str(queryset.query.sql)
+    if not has_engine():
+        return Explanation(False, False, NO_ENGINE, "", sql, (), (), None, None)
+    from .raw import explain_raw
+
+    return Explanation(**explain_raw(queryset.query))
 
 
 def invalidate(*targets: Target, using: str | None = None) -> None:

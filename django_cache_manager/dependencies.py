@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db.models import expressions, functions
+from django.db.models import fields as model_fields
 from django.db.models.sql import Query
 from django.db.models.sql.where import ExtraWhere, WhereNode
 
@@ -50,15 +51,9 @@ def read_dependencies(compiler: SQLCompiler, sql: str, dialect: int) -> Dependen
     be among them. Aliases that the tree holds and the SQL doesn't (trimmed joins) don't count.
     Raises Uncacheable.
     """
-    walk = _Walk()
+    walk = _Walk(dialect)
     walk.query(compiler.query)
-    scan = _engine.scan(sql, dialect)
-    if scan.flags != _CACHEABLE_FLAGS:
-        raise Uncacheable(_flags_reason(scan.flags))
-    declared = conf.current().functions
-    for name in scan.functions:
-        if name not in CACHEABLE and name not in declared:
-            raise Uncacheable(f"it calls the function {name}, which is not known to be repeatable")
+    scan = _scanned(sql, dialect)
     found = frozenset(scan.reads)
     unknown = found - walk.tables
     if unknown:
@@ -66,6 +61,17 @@ def read_dependencies(compiler: SQLCompiler, sql: str, dialect: int) -> Dependen
             f"its SQL reads {', '.join(sorted(unknown))}, which its Query doesn't name"
         )
     return Dependencies((found & walk.tables) | walk.joined, frozenset(scan.functions))
+
+
+def _scanned(sql: str, dialect: int) -> _engine.Scan:
+    scan = _engine.scan(sql, dialect)
+    if scan.flags != _CACHEABLE_FLAGS:
+        raise Uncacheable(_flags_reason(scan.flags))
+    declared = conf.current().functions
+    for name in scan.functions:
+        if name not in CACHEABLE and name not in declared:
+            raise Uncacheable(f"it calls the function {name}, which is not known to be repeatable")
+    return scan
 
 
 def _flags_reason(flags: int) -> str:
@@ -76,10 +82,76 @@ def _flags_reason(flags: int) -> str:
     return "its SQL is not understood well enough to be sure what it reads"
 
 
+def raw_dependencies(sql: str, dialect: int) -> Dependencies:
+    """The same of a SELECT that somebody wrote: the scanner alone says what it reads, and what
+    Django's compiler never writes has to be looked for.
+
+    Words count wherever they stand, in a literal or a comment too. Raises Uncacheable.
+    """
+    scan = _scanned(sql, dialect)
+    words = sql_words(sql)
+    if words[:1] not in (["select"], ["with"], ["values"], ["table"]) or ";" in sql.strip(" \n\t;"):
+        raise Uncacheable("it is not one plain SELECT")
+    refused = (_RAW_WORDS | _RAW_WORDS_OF[dialect]).intersection(words)
+    if refused or (dialect == _engine.MYSQL and "@" in sql):
+        raise Uncacheable(f"it says {min(refused, default='@')}, and may change by itself")
+    if dialect == _engine.POSTGRESQL:
+        for kind in _cast_targets(sql, words):
+            if kind not in _STEADY_TYPES:
+                raise Uncacheable(f"it casts to {kind}, and 'now' may be cast to a time")
+    return Dependencies(frozenset(scan.reads), frozenset(scan.functions))
+
+
+def sql_words(sql: str) -> list[str]:
+    """Everything in a statement that may be a name or a key word, in lower case."""
+    return _WORD.findall(sql.lower())
+
+
+def names_the_moment(value: Any) -> bool:
+    """Whether PostgreSQL may take a text for a time that moves: 'now', 'today 12:00'."""
+    if isinstance(value, (list, tuple)):
+        return any(map(names_the_moment, value))
+    if not isinstance(value, str) or len(value) > _LONGEST_TIME:
+        return False
+    words = sql_words(value)
+    return len(words) <= _MOST_WORDS and not _MOMENTS.isdisjoint(words)
+
+
+_WORD: Final = re.compile(r"[^\W\d]\w*")
+# No time, and no range of two, is longer: prose may say "now".
+_LONGEST_TIME: Final = 512
+_MOST_WORDS: Final = 8
+_MOMENTS: Final = frozenset({"now", "today", "tomorrow", "yesterday"})
+# INTO writes; the others are chance, or what VACUUM and its like change.
+_RAW_WORDS: Final = frozenset({"into", "tablesample", "raise"})
+_RAW_WORDS_OF: Final = {
+    _engine.SQLITE: frozenset({"rowid", "_rowid_", "oid"}),
+    _engine.POSTGRESQL: _MOMENTS
+    | {"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"}
+    | {"json_populate_record", "jsonb_populate_record"},
+    _engine.MYSQL: frozenset({"next"}),
+}
+_CAST: Final = re.compile(r"::\s*\"?(\w+)")
+_CAST_AS: Final = re.compile(r"\bas\s+\"?(\w+)")
+_STEADY_TYPES: Final = frozenset(
+    """text varchar char character bpchar name citext int integer bigint smallint int2 int4 int8
+    numeric decimal real float float4 float8 double bool boolean uuid json jsonb bytea inet cidr
+    interval""".split()
+)
+
+
+def _cast_targets(sql: str, words: list[str]) -> list[str]:
+    found: list[str] = _CAST.findall(sql.lower())
+    if "cast" in words:
+        found += _CAST_AS.findall(sql.lower())
+    return found
+
+
 class _Walk:
     """`tables`: all that the tree names; `joined`: those whose aliases are in use."""
 
-    def __init__(self) -> None:
+    def __init__(self, dialect: int) -> None:
+        self.dialect = dialect
         self.tables: set[str] = set()
         self.joined: set[str] = set()
         self._seen: set[int] = set()
@@ -141,6 +213,8 @@ class _Walk:
             return
         self._seen.add(id(node))
         _refuse_class(type(node))
+        if self.dialect == _engine.POSTGRESQL and isinstance(node, functions.Cast):
+            _refuse_moving_cast(node)
         for child in _children(node):
             self.expression(child)
 
@@ -174,6 +248,19 @@ def _refuse_class(kind: type) -> None:
         raise Uncacheable(f"it holds {kind.__name__}, whose result changes by itself")
     if not _is_known(kind):
         raise Uncacheable(f"it holds a {_path(kind)}, which is not known")
+
+
+def _refuse_moving_cast(node: functions.Cast) -> None:
+    """PostgreSQL casts the text 'now', also one that a row holds, to the present time."""
+    (source,) = node.get_source_expressions()
+    target = node.output_field
+    if isinstance(source.output_field, _TIMES) and isinstance(target, _TIMES):
+        return
+    if isinstance(target, _TIMES) or hasattr(target, "base_field") or not _is_known(type(target)):
+        raise Uncacheable(f"it casts to {type(target).__name__}, and 'now' may be cast to a time")
+
+
+_TIMES: Final = (model_fields.DateField, model_fields.TimeField)
 
 
 def _is_known(kind: type) -> bool:

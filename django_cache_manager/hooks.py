@@ -24,6 +24,7 @@ from django.db.backends.utils import CursorWrapper
 from django.db.models.manager import BaseManager, Manager
 from django.db.models.options import Options
 from django.db.models.query import QuerySet
+from django.db.models.sql import RawQuery
 from django.db.models.sql.compiler import SQLCompiler
 from django.db.models.sql.constants import GET_ITERATOR_CHUNK_SIZE, MULTI
 from django.utils.functional import cached_property
@@ -32,6 +33,7 @@ from . import reads
 from .cache_manager import CacheManager, is_caching, opts_out
 from .connection_state import state_of
 from .open_ended import open_ended
+from .raw import CachedRawQuery
 from .results import Hit, rows_of
 
 if TYPE_CHECKING:
@@ -54,7 +56,7 @@ _PASSIVE: Final = frozenset(
 )
 _OPEN_ENDED: Final = frozenset({"copy", "stream"})
 
-# What is patched, and the parameters it has on the Djangos that this package supports.
+# What is patched or overridden, and its parameters on the Djangos that this package supports.
 _EXPECTED: Final[dict[tuple[type, str], tuple[str, ...]]] = {
     (CursorWrapper, "_execute"): ("self", "sql", "params", "*ignored_wrapper_args"),
     (CursorWrapper, "_executemany"): ("self", "sql", "param_list", "*ignored_wrapper_args"),
@@ -77,6 +79,10 @@ _EXPECTED: Final[dict[tuple[type, str], tuple[str, ...]]] = {
         "chunked_fetch",
         "chunk_size",
     ),
+    (QuerySet, "raw"): ("self", "raw_query", "params", "translations", "using"),
+    (RawQuery, "__init__"): ("self", "sql", "using", "params"),
+    (RawQuery, "clone"): ("self", "using"),
+    (RawQuery, "_execute_query"): ("self",),
     (QuerySet, "__init__"): ("self", "model", "query", "using", "hints"),
     (BaseManager, "get_queryset"): ("self",),
 }
@@ -129,6 +135,7 @@ def install() -> None:
         _patch(SQLCompiler, "execute_sql", _execute_sql)
         _patch(SQLCompiler, "results_iter", _results_iter)
         _patch(Options, "base_manager", _base_manager)
+        _patch(QuerySet, "raw", _raw)
         _patch(QuerySet, "__init__", _queryset_init)
         _patch(BaseManager, "get_queryset", _get_queryset)
 
@@ -280,6 +287,17 @@ def _results_iter(original: Any) -> Any:
         return original(self, results, tuple_expected, chunked_fetch, chunk_size)
 
     return results_iter
+
+
+def _raw(original: Any) -> Any:
+    """QuerySet.raw: the only place that knows both the model and the raw query."""
+
+    def raw(self: QuerySet[Any], *args: Any, **kwargs: Any) -> Any:
+        found = original(self, *args, **kwargs)
+        found.query = CachedRawQuery.of(found.query, self)
+        return found
+
+    return raw
 
 
 def _base_manager(original: Any) -> Any:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 KIND_ROWS = 0
 KIND_FIRST_ROW = 1
+KIND_RAW = 2
 
 _PSYCOPG2_JSON: Final = ("psycopg2._json.Json", "django.db.backends.postgresql.psycopg_any.Jsonb")
 

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import logging
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,7 +17,7 @@ from django.utils.asyncio import async_unsafe
 
 from . import _engine, conf, keys, policy, stores
 from .connection_state import ConnectionState, state_of
-from .dependencies import Dependencies, Uncacheable, read_dependencies
+from .dependencies import Dependencies, Uncacheable, names_the_moment, read_dependencies
 from .results import Hit, Result
 from .segments import OpenSegment, registry
 
@@ -32,8 +33,8 @@ logger = logging.getLogger("django_cache_manager")
 MEMO_STATEMENTS: Final = 2048
 MEMO_SQL_LENGTH: Final = 4096
 
-_judged: dict[tuple[int, str], Dependencies | Uncacheable] = {}
-"""SQL text -> the tables it reads, or why it isn't cached.
+_judged: dict[tuple[int, bool, str], Dependencies | Uncacheable] = {}
+"""Dialect, raw() or not, SQL text -> the tables it reads, or why it isn't cached.
 
 The text decides both.
 """
@@ -147,7 +148,7 @@ class _Read:
         if state is None:
             return False
         try:
-            tables = judge(self.compiler, self.sql, state.vendor.dialect).tables
+            tables = self.judged(state.vendor.dialect).tables
         except Uncacheable:
             return False
         return policy.terms_of(tables).iterator
@@ -201,6 +202,10 @@ class _Read:
             kind = keys.KIND_ROWS
             columns = compiler.col_count if compiler.has_extra_select else None
         return keys.sql_key(self.connection, facts, self.sql, self.params, kind, columns)
+
+    def judged(self, dialect: int) -> Dependencies:
+        """Raises Uncacheable."""
+        return judge(self.sql, dialect, False, partial(read_dependencies, self.compiler))
 
     @staticmethod
     def _own(place: _Place) -> bool:
@@ -308,9 +313,11 @@ class _Read:
         catalog = segment.current_catalog()
         if catalog is None:
             raise Uncacheable("the database's catalog is being changed, or not read yet")
+        if state.vendor.dialect == _engine.POSTGRESQL and names_the_moment(self.params):
+            raise Uncacheable("PostgreSQL may take a parameter for a time that moves, as 'now'")
         declared = conf.current().views
         found: set[str] = set()
-        read = judge(self.compiler, self.sql, state.vendor.dialect)
+        read = self.judged(state.vendor.dialect)
         own = read.functions & (catalog.suspect_functions or frozenset())
         if own - conf.current().functions:
             # A user's function may bear the name of one of the system's.
@@ -325,32 +332,31 @@ class _Read:
         return frozenset(found)
 
 
-def judge(compiler: SQLCompiler, sql: str, dialect: int) -> Dependencies:
+def judge(
+    sql: str, dialect: int, raw: bool, look: Callable[[str, int], Dependencies]
+) -> Dependencies:
     """What a statement reads, remembered by its text.
 
     Raises Uncacheable.
     """
-    known = _judged.get((dialect, sql))
+    known = _judged.get((dialect, raw, sql))
     if known is None:
         try:
-            known = read_dependencies(compiler, sql, dialect)
+            known = look(sql, dialect)
         except Uncacheable as refusal:
             known = refusal
         if len(_judged) >= MEMO_STATEMENTS:
             _judged.clear()
         if len(sql) <= MEMO_SQL_LENGTH:
-            _judged[dialect, sql] = known
+            _judged[dialect, raw, sql] = known
     if isinstance(known, Uncacheable):
         raise Uncacheable(*known.args)
     return known
 
 
-def explain_read(
-    compiler: SQLCompiler, sql: str, params: Sequence[Any], result_type: str
-) -> dict[str, Any]:
-    """The parts of api.Explanation for a compiled query."""
-    read = _Read(compiler, sql, params, result_type, False)
-    found: dict[str, Any] = {
+def nothing_found(sql: str) -> dict[str, Any]:
+    """The parts of api.Explanation for a statement of which nothing is known."""
+    return {
         "cached": False,
         "cacheable": False,
         "reason": "",
@@ -361,7 +367,19 @@ def explain_read(
         "stamp": None,
         "size": None,
     }
-    refusal = policy.why_not(compiler.query)
+
+
+def explain_read(
+    compiler: SQLCompiler, sql: str, params: Sequence[Any], result_type: str
+) -> dict[str, Any]:
+    """The parts of api.Explanation for a compiled query."""
+    return explain_statement(_Read(compiler, sql, params, result_type, False), compiler.query)
+
+
+def explain_statement(read: _Read, query: Any) -> dict[str, Any]:
+    """The parts of api.Explanation for the statement that `query` stands for."""
+    found = nothing_found(read.sql)
+    refusal = policy.why_not(query)
     if refusal is None and stores.keeps_nothing():
         refusal = "the cache backend keeps nothing"
     state = state_of(read.connection)

@@ -141,11 +141,6 @@ def test_query_explain_is_asked_each_time() -> None:
     assert_not_cached(lambda: Author.objects.filter(rank=1).explain())
 
 
-def test_raw_queries_are_asked_each_time() -> None:
-    query = "SELECT id, name FROM testapp_author ORDER BY id"
-    assert_not_cached(lambda: [author.name for author in Author.objects.raw(query)])
-
-
 def test_model_without_the_manager_is_not_cached() -> None:
     assert_not_cached(lambda: list(Plain.objects.all()))
     assert_not_cached(lambda: Plain.objects.count())
