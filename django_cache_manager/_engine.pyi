@@ -182,5 +182,12 @@ def file_identity(path: str) -> tuple[int, int, int, int]:
     """Device major, device minor, inode, birth time in ns (0 where the file system tells none).
     Raises OSError."""
 
+def mysql_status(driver: object) -> int:
+    """The status word of the server's last answer (SERVER_STATUS_IN_TRANS is 1) in a connection of
+    mysqlclient. Raises TypeError for another driver's."""
+
+def mysql_status_proved(driver: object) -> bool:
+    """Whether what lies around the status word is what mysqlclient's methods give."""
+
 def process_namespace() -> int:
     """The inode of this process's PID namespace."""

@@ -210,10 +210,15 @@ def _getattr(original: Any) -> Any:
 
 def _connect(original: Any) -> Any:
     def connect(self: BaseDatabaseWrapper) -> Any:
-        result = original(self)
         state = state_of(self)
-        if state is not None:
-            state.meet(self)
+        if state is None:
+            return original(self)
+        state.connecting = True
+        try:
+            result = original(self)
+        finally:
+            state.connecting = False
+        state.meet(self)
         return result
 
     return connect

@@ -161,6 +161,10 @@ PyObject *engine_entry_answer(PyObject *rows, const void *cells, size_t cell_cou
 /* scan.c */
 PyObject *engine_scan(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *keywords);
 
+/* mysql_status.c */
+PyObject *engine_mysql_status(PyObject *module, PyObject *driver);
+PyObject *engine_mysql_status_proved(PyObject *module, PyObject *driver);
+
 /* files.c */
 PyObject *engine_file_identity(PyObject *module, PyObject *path);
 PyObject *engine_process_namespace(PyObject *module, PyObject *unused);

@@ -225,6 +225,9 @@ static PyMethodDef methods[] = {
     {"shareable", ENGINE_METHOD(engine_shareable), METH_O, "Whether every value is of an exact immutable type."},
     {"footprint", ENGINE_METHOD(engine_footprint), METH_O, "Bytes that rows take in this process."},
     {"file_identity", ENGINE_METHOD(engine_file_identity), METH_O, "Device major and minor, inode, birth time in ns."},
+    {"mysql_status", ENGINE_METHOD(engine_mysql_status), METH_O,
+     "The server's status word in a mysqlclient connection."},
+    {"mysql_status_proved", ENGINE_METHOD(engine_mysql_status_proved), METH_O, "Whether mysql_status reads true."},
     {"process_namespace", ENGINE_METHOD(engine_process_namespace), METH_NOARGS, "This process's PID namespace."},
     {NULL, NULL, 0, NULL},
 };
