@@ -12,7 +12,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -273,3 +273,21 @@ def alarm() -> Iterator[None]:
     yield
     signal.alarm(0)
     signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many instances the engine made, plan by plan; -1 where from_db() had to."""
+    from django_cache_manager import row_plans
+
+    row_plans._plans.clear()
+    counts: list[int] = []
+    build = row_plans.RowPlan.build
+
+    def counted(self: Any, *arguments: Any) -> Any:
+        found = build(self, *arguments)
+        counts.append(-1 if found is None else len(found))
+        return found
+
+    monkeypatch.setattr(row_plans.RowPlan, "build", counted)
+    return counts
