@@ -37,11 +37,16 @@ shell: setup ## A Django shell with the sample models and a little data
 	@$(PYTHON_BIN) sample/manage.py shell
 
 .PHONY: test
-test: setup-test test-c test-asan test-tsan test-valgrind test-fuzz test-bench test-databases test-python ## Sets up and runs every test (C, sanitizers, valgrind, fuzzers, Python, wheel, other Pythons)
+test: setup-test test-c test-asan test-tsan test-valgrind test-fuzz test-bench model test-databases test-python ## Sets up and runs every test (C, sanitizers, valgrind, fuzzers, models, Python, wheel, other Pythons)
 
 .PHONY: prove
 prove: setup-test ## Never stale: races, kills and cuts on real databases, every read judged (PROVE_ARGS)
 	@$(PYTHON_BIN) -m tests.consistency.prove $(PROVE_ARGS)
+
+.PHONY: model
+model: packages-test $(VENV)/.sample ## The protocol's models in Spin, and that each property fails when a step is taken out
+	@echo "== models of the protocol"
+	@$(PYTHON_BIN) model/run.py
 
 .PHONY: lint
 lint: setup-lint ## Formatting, linters, types and static analysis
@@ -138,7 +143,6 @@ test-bench: setup
 
 # What depends on the database. PostgreSQL in full; the closing run is SQLite in WAL mode; of the others what can differ.
 SELECTED := tests/py/test_reads.py tests/py/test_writes.py tests/py/test_transactions.py
-ON_MARIADB := $(SELECTED) tests/py/test_mariadb.py
 PER_DATABASE := $(SELECTED) tests/py/test_sqlite.py tests/py/test_postgresql.py
 test-databases: setup-test
 	@echo "== Python tests on postgresql"
@@ -147,8 +151,6 @@ test-databases: setup-test
 	  echo "== Python tests on $$kind"; \
 	  $(PYTHON_BIN) -m pytest -q $(PER_DATABASE) --db=$$kind || exit 1; \
 	done
-	@echo "== Python tests on mariadb"
-	@$(PYTHON_BIN) -m pytest -q $(ON_MARIADB) --db=mariadb
 
 test-pythons: setup-test
 	@echo "== Python tests on other Pythons"

@@ -58,7 +58,7 @@ class Bracket:
                 continue
             try:
                 cells = segment.cells(tables, database)
-                ticket = segment.engine.begin_write(cells, facts.session)
+                ticket = segment.engine.begin_write(cells, facts.session)  # W1
             except _engine.SegmentError as error:
                 # Gone or retired: nobody hits it any more, so the next one is marked instead.
                 logger.info("a segment was retired: %s", error)
@@ -139,7 +139,7 @@ def settle_mark(
         if abandoned and not segment.facts.vendor.drains:
             engine.settle(ticket)  # somebody else may have proved it over before us
         else:
-            engine.end_write(ticket)
+            engine.end_write(ticket)  # W3
     except _engine.SegmentError as error:
         logger.warning("a write could not be settled, so its segment was retired: %s", error)
     if not segment.usable() or not engine.linked():

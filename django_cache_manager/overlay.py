@@ -25,6 +25,7 @@ class Overlay:
         return len(self._results)
 
     def get(self, key: bytes) -> Result | None:
+        # Hit: whoever asks checks the cells, for others may have written them too (PROTOCOL 4.3).
         return self._results.get(key)
 
     def put(self, key: bytes, result: Result) -> None:
@@ -36,7 +37,7 @@ class Overlay:
         self._bytes += result.size
 
     def drop(self, cells: bytes) -> None:
-        """Forgets what depends on any of these cells."""
+        """Forgets what depends on any of these cells: before W2, at each own write to them."""
         if self._results:
             written = set(memoryview(cells).cast("I"))
             for key, result in list(self._results.items()):

@@ -18,7 +18,6 @@ from .dependencies import (
     sql_words,
 )
 from .reads import _Read, explain_statement, judge, nothing_found
-from .results import own_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -182,7 +181,7 @@ class RawRead(_Read):
         return tables
 
     def _hand_out(self, result: Result) -> None:
-        self.query.cursor = StoredCursor(own_rows(result))
+        self.query.cursor = StoredCursor(result.rows)
 
     def _run_and_keep(self, place: _Place, run: Callable[[], Any]) -> None:
         state, segment = place.state, place.segment

@@ -98,13 +98,13 @@ def find(segment: OpenSegment, key: bytes, limit: int) -> Result | None:
     Counted in the segment.
     """
     local = _local.ready()
-    found: Result | None = local.get(key, segment.engine, limit)
+    found: Result | None = local.get(key, segment.engine, limit)  # Hit: checks the cells
     if found is not None:
         segment.engine.count_hit()
         return found
     alias = conf.current().backend
     if alias is None:
-        entry = segment.engine.get(key, limit)
+        entry = segment.engine.get(key, limit)  # Hit: checks the cells
     else:
         entry = _backend_entry(alias, segment, key, limit)
     if entry is None:
@@ -140,18 +140,18 @@ def _keep_local(
     result: Result,
     timeout: float | None,
 ) -> None:
-    if not result.keepable or not local.max_bytes:
-        return
-    size = _engine.footprint(result.rows)
-
-    def count_conversion(converted: Result) -> None:
-        if converted.conversion is not None:
-            more = _engine.footprint(converted.conversion.rows)
-            local.recount(key, converted, size + more)
-
-    result.on_conversion = count_conversion
-    timeout_ms = 0 if timeout is None else max(1, int(timeout * 1000))
-    local.put(key, segment.engine, result.cells, result.time, result, size, timeout_ms)
+    if result.shareable and local.max_bytes:
+        # Twice the rows: once as the driver's, once converted.
+        size = 2 * _engine.footprint(result.rows)
+        local.put(
+            key,
+            segment.engine,
+            result.cells,
+            result.time,
+            result,
+            size,
+            0 if timeout is None else max(1, int(timeout * 1000)),
+        )
 
 
 def _backend_name(segment: OpenSegment, key: bytes) -> str:

@@ -90,7 +90,7 @@ static void list_cells(struct qc_segment *segment, uint32_t slot, const struct q
     at->session_size = (uint32_t)session_size;
     if (session_size)
         memcpy(at->session, session, session_size);
-    qc_store_release(&at->state, (uint32_t)QC_SLOT_WRITING);
+    qc_store_release(&at->state, (uint32_t)QC_SLOT_WRITING); /* W1: the list */
 }
 
 int qc_slot_mark_locked(struct qc_segment *segment, uint32_t slot, const struct qc_cell_list *list, const void *session,

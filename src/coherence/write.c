@@ -95,7 +95,7 @@ int qc_write_begin(struct qc_segment *segment, const uint32_t *cells, size_t cou
     if (!status) {
         status = qc_segment_lock(segment, QC_WRITE_WAIT_MS, error);
         if (!status) {
-            status = mark_locked(segment, &list, session, session_size, out, error);
+            status = mark_locked(segment, &list, session, session_size, out, error); /* W1 */
             qc_segment_unlock(segment);
         }
         if (status)
@@ -122,7 +122,7 @@ static int end_locked(struct qc_segment *segment, struct qc_write write, enum qc
     int status;
 
     if (listed_locked(segment, write))
-        status = qc_slot_settle_locked(segment, write.slot, stamp, error);
+        status = qc_slot_settle_locked(segment, write.slot, stamp, error); /* W3 */
     else if (claim == QC_CLAIM_IN_FLIGHT)
         /* An operator settled it while it ran. What it wrote since is unknown here, so everything falls. */
         status = qc_cell_stamp_locked(segment, QC_CELL_DATABASE, stamp, error);
