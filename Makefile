@@ -143,6 +143,7 @@ test-bench: setup
 
 # What depends on the database. PostgreSQL in full; the closing run is SQLite in WAL mode; of the others what can differ.
 SELECTED := tests/py/test_reads.py tests/py/test_writes.py tests/py/test_transactions.py
+ON_MARIADB := $(SELECTED) tests/py/test_mariadb.py
 PER_DATABASE := $(SELECTED) tests/py/test_sqlite.py tests/py/test_postgresql.py
 test-databases: setup-test
 	@echo "== Python tests on postgresql"
@@ -151,6 +152,8 @@ test-databases: setup-test
 	  echo "== Python tests on $$kind"; \
 	  $(PYTHON_BIN) -m pytest -q $(PER_DATABASE) --db=$$kind || exit 1; \
 	done
+	@echo "== Python tests on mariadb"
+	@$(PYTHON_BIN) -m pytest -q $(ON_MARIADB) --db=mariadb
 
 test-pythons: setup-test
 	@echo "== Python tests on other Pythons"

@@ -3,7 +3,8 @@
 Hooks, from the rows up to the instances:
 
 - at the compiler (`reads.execute_sql`): the rows of every read, as the driver gave them;
-- where a hit's rows are converted (`hooks.rows_of`): the values after Django's converters;
+- where a hit's rows are converted (`hooks.rows_of`, `iterables.conversion_of`): the values after
+  Django's converters;
 - at `QuerySet._fetch_all` and `RawQuerySet._fetch_all`: instances, dicts, tuples, as a program
   gets them.
 
@@ -58,7 +59,7 @@ def install() -> None:
     if _installed:
         return
     _installed = True
-    from django_cache_manager import hooks, overlay, raw, reads, stores
+    from django_cache_manager import hooks, iterables, overlay, raw, reads, stores
 
     for kind in (reads._Read, raw.RawRead):
         kind._hand_out = noted(kind._hand_out, "hit")
@@ -67,6 +68,7 @@ def install() -> None:
     overlay.Overlay.put = kept(overlay.Overlay.put)
     reads.execute_sql = compared_rows(reads.execute_sql)
     hooks.rows_of = compared_conversion(hooks.rows_of)
+    iterables.conversion_of = compared_kept_rows(iterables.conversion_of)
     QuerySet._fetch_all = compared_instances(QuerySet._fetch_all)
     RawQuerySet._fetch_all = compared_raw(RawQuerySet._fetch_all)
     runner.sections["differences"] = differences
@@ -320,22 +322,39 @@ def compared_conversion(rows_of: Callable[..., Any]) -> Callable[..., Any]:
         found = rows_of(compiler, hit, tuple_expected)
         if quiet():
             return found
-        from django.db.models.sql.compiler import SQLCompiler
-
-        from django_cache_manager import hooks
-
         found = list(found)
-        plain_rows = hooks._originals[SQLCompiler, "results_iter"]
-        plain = plain_rows(compiler, [list(hit.result.rows)], tuple_expected)
-        counts["conversions"] += 1
-        # Only a model's from_db() sees whether a row is a list or a tuple; instances are compared
-        # as such.
-        text = difference([list(row) for row in found], [list(row) for row in plain], fresh=False)
-        if text is not None:
-            note("conversions", compiler.query, text)
+        compare_with_plain(compiler, hit, found)
         return iter(found)
 
     return converted
+
+
+def compared_kept_rows(conversion_of: Callable[..., Any]) -> Callable[..., Any]:
+    """The rows that the engine makes instances, dicts and tuples of."""
+
+    def kept_rows(compiler: Any, hit: Any) -> Any:
+        found = conversion_of(compiler, hit)
+        if found is not None and not quiet():
+            compare_with_plain(compiler, hit, found.rows)
+        return found
+
+    return kept_rows
+
+
+def compare_with_plain(compiler: Any, hit: Any, found: list[Any]) -> None:
+    """With what Django's own converters make of the same rows."""
+    from django.db.models.sql.compiler import SQLCompiler
+
+    from django_cache_manager import hooks
+
+    plain_rows = hooks._originals[SQLCompiler, "results_iter"]
+    plain = plain_rows(compiler, [list(hit.result.rows)], False)
+    counts["conversions"] += 1
+    # Only a model's from_db() sees whether a row is a list or a tuple; instances are compared
+    # as such.
+    text = difference([list(row) for row in found], [list(row) for row in plain], fresh=False)
+    if text is not None:
+        note("conversions", compiler.query, text)
 
 
 # --- instances ----------------------------------------------------------------------------------

@@ -114,11 +114,51 @@ class LocalCache:
         size: int,
         timeout_ms: int = 0,
     ) -> None: ...
+    def recount(self, key: bytes, value: Any, size: int) -> None:
+        """The value of `key`, if it is this very one, takes `size` bytes now."""
     def clear(self) -> None: ...
     def __len__(self) -> int: ...
     @property
     def bytes(self) -> int: ...
     max_bytes: int
+
+class RowPlan:
+    """How the rows of one shape become model instances. Raises ValueError for a description that
+    can't be followed, TypeError for none. Immutable.
+
+    `nodes`: the row's own instance and those that select_related() brings, in preorder, each
+    (model, fields, pk column, local name, remote name, nodes in it with itself). Of the first the
+    pk column and the names don't count. A field is (attname, column, whether its descriptor asks
+    the fields cache). The outer instance caches the inner one by the local name, the inner one the
+    outer by the remote name, unless that is None. An annotation is (name, column).
+
+    `types` are the classes, `attributes` the (class, name, object), `names` the (namespace, name,
+    object) or (namespace, name) for one that is absent, and `receivers` the lists that must stay
+    as they are for the plan to hold; a list may get shorter.
+    """
+
+    def __init__(
+        self,
+        state_type: type,
+        nodes: tuple[tuple[Any, ...], ...],
+        annotations: tuple[tuple[str, int], ...],
+        types: tuple[type, ...],
+        attributes: tuple[tuple[type, str, Any], ...],
+        names: tuple[tuple[Any, ...], ...],
+        receivers: tuple[list[Any], ...],
+    ) -> None: ...
+    def holds(self) -> bool: ...
+    def build(
+        self,
+        rows: list[Any],
+        db: str,
+        fetch_mode: Any = None,
+        track_peers: Any = False,
+        copy: Any = False,
+    ) -> list[Any] | None:
+        """The instances, or None when the plan holds no longer. `fetch_mode` None: not set. `copy`:
+        lists and dicts in the rows are copied for each instance. Raises ValueError for a row of
+        another shape."""
 
 class Scan:
     """What sqlscan says of one SQL string."""
@@ -175,12 +215,36 @@ def shareable(rows: Sequence[Sequence[Any]]) -> bool:
     """Whether every value is of an exact immutable type, so that rows can be handed out again and
     again."""
 
+def copyable(rows: Sequence[Sequence[Any]]) -> bool:
+    """Whether every value is of an exact immutable type or a list, tuple or dict of such, so that
+    copies of the rows can be handed out again and again."""
+
+def row_tuples(rows: list[Any], copy: Any = False) -> list[tuple[Any, ...]]:
+    """Rows as tuples: a tuple itself, if nothing in it has to be copied. `copy`: lists and dicts
+    are copied; here and in the next three."""
+
+def row_named(rows: list[Any], row_class: Any, copy: Any = False) -> list[Any]:
+    """Rows as instances of a named tuple's class."""
+
+def row_column(rows: list[Any], column: int, copy: Any = False) -> list[Any]:
+    """One value of each row. Raises ValueError for a row without such a column."""
+
+def row_dicts(rows: list[Any], names: Sequence[str], copy: Any = False) -> list[dict[str, Any]]:
+    """Rows as dicts of their first columns. Raises ValueError for a row with too few."""
+
 def footprint(rows: Sequence[Sequence[Any]]) -> int:
     """Bytes that rows take in this process, shared objects counted each time."""
 
 def file_identity(path: str) -> tuple[int, int, int, int]:
     """Device major, device minor, inode, birth time in ns (0 where the file system tells none).
     Raises OSError."""
+
+def mysql_status(driver: object) -> int:
+    """The status word of the server's last answer (SERVER_STATUS_IN_TRANS is 1) in a connection of
+    mysqlclient. Raises TypeError for another driver's."""
+
+def mysql_status_proved(driver: object) -> bool:
+    """Whether what lies around the status word is what mysqlclient's methods give."""
 
 def process_namespace() -> int:
     """The inode of this process's PID namespace."""

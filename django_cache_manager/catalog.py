@@ -34,6 +34,9 @@ class Catalog:
 
     suspect_functions: frozenset[str] | None = field(default=None)
     """Functions that may write when a SELECT calls them; None: none can."""
+    partial: bool = False
+    """Whether the database may have tables that aren't listed: a write to one may touch
+    anything."""
     closures: dict[tuple[str, ...], frozenset[str] | None] = field(
         default_factory=dict, compare=False
     )
@@ -53,9 +56,12 @@ class Catalog:
             waiting.extend(self.cascades.get(table, ()))
             if table in triggers:
                 waiting.extend(triggers[table])
-            elif table in self.triggered:
+            elif table in self.triggered or (self.partial and not self._lists(table)):
                 return None
         return frozenset(found)
+
+    def _lists(self, table: str) -> bool:
+        return table in self.tables or table in self.refused
 
 
 _LOWER = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}

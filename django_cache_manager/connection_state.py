@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from . import _engine, conf, plain_writes, recovery
 from .brackets import Bracket
-from .cursors import BufferedCursor, answer, text_of
+from .cursors import BufferedCursor, answer, await_the_rest, text_of
 from .identity import Facts, Vendor, vendor_of
 from .invalidation import announce
 from .overlay import Overlay
@@ -32,6 +32,7 @@ EVERYTHING: Final = None
 
 _READ_ONLY = _engine.READ | _engine.LOCKING | _engine.SYSTEM
 _LOSES_CACHE = _engine.SESSION | _engine.TEMP | _engine.ISOLATION
+_CONFIGURES = _engine.HARMLESS | _engine.ISOLATION | _engine.SESSION | _engine.SYSTEM
 _ANY_TABLE = (
     _engine.COMMIT
     | _engine.UNKNOWN
@@ -62,6 +63,8 @@ class ConnectionState:
         4.1)."""
         self.errored = False
         self.begun_by_savepoint = False
+        self.connecting = False
+        """Within connect(): what Django sets up by SQL isn't the user's change of it."""
         self.unfinished: weakref.WeakSet[Any] = weakref.WeakSet()
         """Cursors whose SELECT may have rows left; SQLite only (PROTOCOL 3.1)."""
         self.pending: list[Bracket] = []
@@ -84,6 +87,8 @@ class ConnectionState:
             self.driver = driver
         if driver is None or self.vendor.in_transaction(driver):
             return self.session
+        if self.connecting and self.vendor.configured_by_sql:
+            return None
         self.session = session_of(self.vendor, connection, driver)
         return self.session
 
@@ -179,7 +184,7 @@ class ConnectionState:
         """Runs one statement at the driver's cursor, seen by everybody it concerns (PROTOCOL
         2.7)."""
         connection = wrapper.db
-        if type(wrapper.cursor) is BufferedCursor:
+        if isinstance(wrapper.cursor, BufferedCursor):
             wrapper.cursor = wrapper.cursor.driver_cursor
         if type(sql) is str and sql in self.plain_writes and connection.connection is self.driver:
             result = self.plain_writes[sql].run(self, wrapper, call)
@@ -194,6 +199,8 @@ class ConnectionState:
             and self._writes_nothing(scan)
         ):
             return self._read(wrapper, scan, call)
+        if session is None and self.connecting and not scan.flags & ~_CONFIGURES:
+            return call()
         session = session or self.met_anyhow(connection)
         result = self._plain_write(wrapper, session, text, scan, call)
         return self._effect(wrapper, session, scan, call) if result is UNFIT else result
@@ -262,9 +269,10 @@ class ConnectionState:
             catalog = segment.read_catalog(self.driver)
         declared = conf.current().functions
         if catalog is None or catalog.suspect_functions is None:
-            from .sql_functions import CACHEABLE
+            from .sql_functions import cacheable
 
-            return all(name in CACHEABLE or name in declared for name in scan.functions)
+            known = cacheable(self.vendor.dialect)
+            return all(name in known or name in declared for name in scan.functions)
         return not any(
             name in catalog.suspect_functions and name not in declared for name in scan.functions
         )
@@ -303,6 +311,8 @@ class ConnectionState:
             result = call()  # W2
             if self.vendor.drains:
                 self.drain(wrapper)
+            elif self.vendor.unfinished(driver):
+                await_the_rest(wrapper)
         except BaseException as error:
             self.failed(wrapper, bracket, tables, error, before, time, flags)
             raise
@@ -376,7 +386,8 @@ class ConnectionState:
         if after and not before:
             self._transaction_began(time)
             self.soil(tables)
-            self.begun_by_savepoint = bool(flags & _engine.SAVEPOINT)
+            # Only on SQLite does the release of a savepoint commit.
+            self.begun_by_savepoint = self.vendor.drains and bool(flags & _engine.SAVEPOINT)
             # BEGIN IMMEDIATE and a write take the snapshot at once (PROTOCOL 4.1).
             self.answered = error is None and bool(flags & (_engine.IMMEDIATE | _engine.WRITE))
         if bracket is not None:
@@ -384,10 +395,18 @@ class ConnectionState:
             if not after:
                 self._committed.append(tables)
         if before and not after:
+            if bracket is None and error is None and not flags & _engine.ROLLBACK:
+                self._stamp_what_committed()
             self._transaction_ended()
         if flags & _engine.ROLLBACK_TO:
             self.overlay.clear()
             self.errored = False
+
+    def _stamp_what_committed(self) -> None:
+        """A statement has ended the transaction and wasn't known to: late, but not forgotten."""
+        if self.session is not None and (self.dirty is None or self.dirty):
+            self.mark(self.session, EVERYTHING).settle()
+            self._committed.append(EVERYTHING)
 
     def drain(self, wrapper: CursorWrapper) -> None:
         """PROTOCOL 2.1: a writing statement is finished when its rows are fetched, so they are,
@@ -485,11 +504,14 @@ class ConnectionState:
     def after_error(self, error: BaseException) -> None:
         """PROTOCOL 4.3: after a database error inside a transaction the overlay is gone and hits
         stop."""
-        if self.driver is not None and self.vendor.outcome_known(self.driver, error):
+        known = self.driver is not None and self.vendor.outcome_known(self.driver, error)
+        if known:
             self._answered_again()
+        self.overlay.clear()
         if self.driver is None or self.vendor.in_transaction(self.driver):
-            self.overlay.clear()
             self.errored = True
+        elif known and (self.dirty is None or self.dirty):
+            self._transaction_ended()  # a deadlock of MySQL's has rolled it back
 
     # --- marks ------------------------------------------------------------------------------------
 

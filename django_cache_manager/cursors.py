@@ -51,6 +51,40 @@ def answer(wrapper: CursorWrapper, result: Any) -> Any:
     """Drivers return their cursor; the wrapper takes its place, so that a chained call is still
     seen."""
     cursor = wrapper.cursor
-    if result is cursor or (type(cursor) is BufferedCursor and result is cursor.driver_cursor):
+    if result is cursor or (isinstance(cursor, BufferedCursor) and result is cursor.driver_cursor):
         return wrapper
     return result
+
+
+def await_the_rest(wrapper: CursorWrapper) -> None:
+    """PROTOCOL 2.1: MySQL runs the further statements of a string while the first is answered; they
+    are over when their answers are read."""
+    with wrapper.db.wrap_database_errors:
+        wrapper.cursor = BufferedAnswers(wrapper.cursor)
+
+
+class BufferedAnswers(BufferedCursor):
+    """The answers to a string of statements, all read (PROTOCOL 2.1): nextset() goes on to the
+    next, as the driver's does."""
+
+    def __init__(self, driver_cursor: Any) -> None:
+        self._waiting: list[tuple[dict[str, Any], list[Any]]] = []
+        while True:
+            told = {name: getattr(driver_cursor, name) for name in _TOLD}
+            rows = list(driver_cursor.fetchall()) if told["description"] else []
+            self._waiting.append((told, rows))
+            if not driver_cursor.nextset():
+                break
+        super().__init__(driver_cursor, [])
+        self.nextset()
+
+    def nextset(self) -> int | None:
+        if not self._waiting:
+            return None
+        told, rows = self._waiting.pop(0)
+        self.__dict__.update(told)
+        self._rows = iter(rows)
+        return 1
+
+
+_TOLD = ("description", "rowcount", "lastrowid")

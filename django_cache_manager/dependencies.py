@@ -12,7 +12,7 @@ from django.db.models.sql import Query
 from django.db.models.sql.where import ExtraWhere, WhereNode
 
 from . import _engine, conf
-from .sql_functions import CACHEABLE
+from .sql_functions import cacheable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +27,7 @@ _KNOWN_MODULES: Final = (
 _VOLATILE: Final = (expressions.RawSQL, ExtraWhere, functions.Now, functions.Random)
 _VOLATILE_NAMES: Final = frozenset({"TransactionNow", "RandomUUID"})
 
-_QUOTED_COLUMN: Final = re.compile(r'"[^"]+"\."[^"]+"')
+_QUOTED_COLUMN: Final = re.compile(r'"[^"]+"\."[^"]+"|`[^`]+`\.`[^`]+`')
 
 _CACHEABLE_FLAGS = _engine.READ
 
@@ -67,9 +67,9 @@ def _scanned(sql: str, dialect: int) -> _engine.Scan:
     scan = _engine.scan(sql, dialect)
     if scan.flags != _CACHEABLE_FLAGS:
         raise Uncacheable(_flags_reason(scan.flags))
-    declared = conf.current().functions
+    known, declared = cacheable(dialect), conf.current().functions
     for name in scan.functions:
-        if name not in CACHEABLE and name not in declared:
+        if name not in known and name not in declared:
             raise Uncacheable(f"it calls the function {name}, which is not known to be repeatable")
     return scan
 

@@ -23,13 +23,19 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 from django.db.models.manager import BaseManager, Manager
 from django.db.models.options import Options
-from django.db.models.query import QuerySet
+from django.db.models.query import (
+    FlatValuesListIterable,
+    ModelIterable,
+    NamedValuesListIterable,
+    QuerySet,
+    ValuesIterable,
+)
 from django.db.models.sql import RawQuery
 from django.db.models.sql.compiler import SQLCompiler
 from django.db.models.sql.constants import GET_ITERATOR_CHUNK_SIZE, MULTI
 from django.utils.functional import cached_property
 
-from . import reads
+from . import iterables, reads
 from .cache_manager import CacheManager, is_caching, opts_out
 from .connection_state import state_of
 from .open_ended import open_ended
@@ -85,6 +91,10 @@ _EXPECTED: Final[dict[tuple[type, str], tuple[str, ...]]] = {
     (RawQuery, "_execute_query"): ("self",),
     (QuerySet, "__init__"): ("self", "model", "query", "using", "hints"),
     (BaseManager, "get_queryset"): ("self",),
+    (ModelIterable, "__iter__"): ("self",),
+    (ValuesIterable, "__iter__"): ("self",),
+    (NamedValuesListIterable, "__iter__"): ("self",),
+    (FlatValuesListIterable, "__iter__"): ("self",),
 }
 
 _originals: dict[tuple[type, str], Any] = {}
@@ -134,6 +144,10 @@ def install() -> None:
         _patch(BaseDatabaseWrapper, "set_autocommit", _set_autocommit)
         _patch(SQLCompiler, "execute_sql", _execute_sql)
         _patch(SQLCompiler, "results_iter", _results_iter)
+        _patch(ModelIterable, "__iter__", _items(iterables.instances))
+        _patch(ValuesIterable, "__iter__", _items(iterables.dicts))
+        _patch(NamedValuesListIterable, "__iter__", _items(iterables.named))
+        _patch(FlatValuesListIterable, "__iter__", _items(iterables.flat))
         _patch(Options, "base_manager", _base_manager)
         _patch(QuerySet, "raw", _raw)
         _patch(QuerySet, "__init__", _queryset_init)
@@ -210,10 +224,15 @@ def _getattr(original: Any) -> Any:
 
 def _connect(original: Any) -> Any:
     def connect(self: BaseDatabaseWrapper) -> Any:
-        result = original(self)
         state = state_of(self)
-        if state is not None:
-            state.meet(self)
+        if state is None:
+            return original(self)
+        state.connecting = True
+        try:
+            result = original(self)
+        finally:
+            state.connecting = False
+        state.meet(self)
         return result
 
     return connect
@@ -298,6 +317,18 @@ def _raw(original: Any) -> Any:
         return found
 
     return raw
+
+
+def _items(make: Callable[[Any, Any], Any]) -> Callable[[Any], Any]:
+    """The iterable classes' __iter__: the lowest place that knows what rows are to become."""
+
+    def patch(original: Any) -> Any:
+        def iterate(self: Any) -> Any:
+            return make(original, self)
+
+        return iterate
+
+    return patch
 
 
 def _base_manager(original: Any) -> Any:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from .conf import FILE_PREFIX
 
@@ -42,10 +42,17 @@ class Facts:
     path: str = ""
     """The database's file, for an identity that can be looked at without a connection."""
 
+    scope: bytes = b""
+    """Whose eyes the catalog is read with, where they differ."""
+
     identity: bytes = field(init=False)
+    place: bytes = field(init=False)
+    """Connections with one place share an open segment and its catalog."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "identity", self.family + b"\0" + self.generation)
+        identity = self.family + b"\0" + self.generation
+        object.__setattr__(self, "identity", identity)
+        object.__setattr__(self, "place", identity + b"\0" + self.scope)
 
     def file_stem(self) -> str:
         """The segment's file name without ending: siblings of one family share its first half."""
@@ -77,10 +84,16 @@ class Vendor(Protocol):
     drains: bool
     """Whether a writing statement may be unfinished until its rows are fetched (PROTOCOL 2.1)."""
 
+    configured_by_sql: bool
+    """Whether Django sets a new connection up by SQL: then it is met when that is done."""
+
     def identify(self, connection: BaseDatabaseWrapper, driver: Any) -> Facts: ...
 
     def peek(self, connection: BaseDatabaseWrapper) -> Facts | None:
         """Facts for a closed connection, as far as they can be had without opening it."""
+
+    def supersedes(self, identity: bytes, other: bytes) -> bool:
+        """Whether a database is another's successor though its family is another."""
 
     def in_transaction(self, driver: Any) -> bool: ...
 
@@ -96,6 +109,9 @@ class Vendor(Protocol):
 
     def pipelined(self, driver: Any) -> bool:
         """Whether statements are sent without waiting for their answers."""
+
+    def unfinished(self, driver: Any) -> bool:
+        """Whether statements of the same string are still to be answered."""
 
     def outcome_known(self, driver: Any, error: BaseException) -> bool:
         """PROTOCOL 2.4."""
@@ -117,11 +133,12 @@ class Vendor(Protocol):
         """Those of the slots' session texts whose write is proved over."""
 
 
+_SUPPORTED: Final = ("sqlite", "postgresql", "mysql")
+
+
 def vendor_of(connection: BaseDatabaseWrapper) -> Vendor | None:
     """The vendor's knowledge, chosen by `vendor`, not by ENGINE; None: not supported, uncached."""
-    return (
-        vendor_named(connection.vendor) if connection.vendor in ("sqlite", "postgresql") else None
-    )
+    return vendor_named(connection.vendor) if connection.vendor in _SUPPORTED else None
 
 
 def vendor_named(name: str) -> Vendor:
@@ -129,6 +146,10 @@ def vendor_named(name: str) -> Vendor:
         from .sqlite import SQLITE
 
         return SQLITE
+    if name == "mysql":
+        from .mysql import MYSQL
+
+        return MYSQL
     from .postgresql import POSTGRESQL
 
     return POSTGRESQL

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from . import _engine
 from .brackets import Bracket, settle_mark
-from .cursors import answer
+from .cursors import answer, await_the_rest
 from .invalidation import announce
 from .recovery import PROOF_INTERVAL_SECONDS
 from .segments import registry
@@ -72,6 +72,8 @@ class PlainWrite:
             result = call()  # W2
             if vendor.drains:
                 state.drain(wrapper)
+            elif vendor.unfinished(driver):
+                await_the_rest(wrapper)
         except BaseException as error:
             state.failed(wrapper, self._bracket(ticket), self.tables, error)
             raise

@@ -97,6 +97,7 @@ class PostgreSQL:
     snapshot = False
     born_marked = True
     drains = False
+    configured_by_sql = False
 
     def identify(self, connection: BaseDatabaseWrapper, driver: Any) -> Facts:
         row = _query(driver, _IDENTIFY)[0]
@@ -136,6 +137,9 @@ class PostgreSQL:
     def peek(self, connection: BaseDatabaseWrapper) -> Facts | None:
         return None
 
+    def supersedes(self, identity: bytes, other: bytes) -> bool:
+        return False
+
     # libpq's transaction states, the same numbers in both drivers.
     _IDLE, _ACTIVE, _IN_TRANSACTION, _IN_ERROR, _UNKNOWN = range(5)
 
@@ -167,6 +171,9 @@ class PostgreSQL:
             and hasattr(pgconn, "pipeline_status")
             and bool(pgconn.pipeline_status)
         )
+
+    def unfinished(self, driver: Any) -> bool:
+        return False
 
     def closed(self, driver: Any) -> bool:
         return bool(driver.closed) or int(driver.info.transaction_status) == self._UNKNOWN

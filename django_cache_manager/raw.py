@@ -18,6 +18,7 @@ from .dependencies import (
     sql_words,
 )
 from .reads import _Read, explain_statement, judge, nothing_found
+from .results import own_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -181,7 +182,7 @@ class RawRead(_Read):
         return tables
 
     def _hand_out(self, result: Result) -> None:
-        self.query.cursor = StoredCursor(result.rows)
+        self.query.cursor = StoredCursor(own_rows(result))
 
     def _run_and_keep(self, place: _Place, run: Callable[[], Any]) -> None:
         state, segment = place.state, place.segment

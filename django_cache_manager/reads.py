@@ -18,7 +18,7 @@ from django.utils.asyncio import async_unsafe
 from . import _engine, conf, keys, policy, stores
 from .connection_state import ConnectionState, state_of
 from .dependencies import Dependencies, Uncacheable, names_the_moment, read_dependencies
-from .results import Hit, Result
+from .results import Hit, Result, own_rows
 from .segments import OpenSegment, registry
 
 if TYPE_CHECKING:
@@ -236,7 +236,7 @@ class _Read:
     def _hand_out(self, result: Result) -> Any:
         if self.result_type == MULTI:
             return Hit(result)
-        return result.rows[0] if result.rows else None
+        return own_rows(result)[0] if result.rows else None
 
     def _run_and_keep(self, place: _Place, run: Callable[[], Any]) -> Any:
         state, segment = place.state, place.segment
@@ -300,7 +300,7 @@ class _Read:
             return
         result = Result(rows if type(rows) is list else list(rows), cells, time, len(encoded))
         if self._own(place) and state.is_dirty(segment, cells):
-            if result.shareable and not state.errored:
+            if result.keepable and not state.errored:
                 state.overlay.put(place.key, result)  # F3, for this transaction alone
         else:
             stores.keep(segment, place.key, result, encoded, terms.timeout)  # F3

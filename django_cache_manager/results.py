@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.db.models import Field
 from django.db.models import fields as model_fields
@@ -11,28 +11,50 @@ from django.db.models import fields as model_fields
 from . import _engine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from django.db.models.sql.compiler import SQLCompiler
+
+
+class Conversion(NamedTuple):
+    """Rows after Django's converters, in a form that can be handed out again and again."""
+
+    signature: tuple[Any, ...] | None
+    """Of the converters; None: there are none."""
+    rows: list[Any]
+    copies: bool
+    """Whether they hold lists or dicts, of which each caller gets its own."""
 
 
 class Result:
     """Rows as the driver gave them, the cells they depend on and the clock they were read at.
 
-    `conversion` holds a signature of Django's converters and the rows after them, kept for the next
-    hit with the same converters when every value is immutable. Shared by all threads: replaced by
-    one store, never changed in place.
+    `keepable`: whether every value is immutable, or can be copied for each caller (`copies`); what
+    isn't, is handed out once. `conversion` is kept for the next hit with the same converters.
+    Shared by all threads: replaced by one store, never changed in place.
     """
 
-    __slots__ = ("cells", "conversion", "rows", "shareable", "size", "time")
+    __slots__ = (
+        "cells",
+        "conversion",
+        "copies",
+        "keepable",
+        "on_conversion",
+        "rows",
+        "size",
+        "time",
+    )
 
     def __init__(self, rows: list[tuple[Any, ...]], cells: bytes, time: int, size: int) -> None:
         self.rows = rows
         self.cells = cells
         self.time = time
         self.size = size
-        self.shareable = _engine.shareable(rows)
-        self.conversion: tuple[tuple[Any, ...], list[tuple[Any, ...]]] | None = None
+        self.copies = not _engine.shareable(rows)
+        self.keepable = not self.copies or _engine.copyable(rows)
+        self.conversion: Conversion | None = None
+        self.on_conversion: Callable[[Result], None] | None = None
+        """Told when `conversion` is put there: it takes memory."""
 
 
 class Hit(list[Any]):
@@ -42,41 +64,62 @@ class Hit(list[Any]):
     __slots__ = ("result",)
 
     def __init__(self, result: Result) -> None:
-        super().__init__((result.rows,))
+        super().__init__((own_rows(result),))
         self.result = result
 
 
+def own_rows(result: Result) -> list[Any]:
+    """The driver's rows, for a caller who may change what is in them."""
+    if result.copies and result.keepable:
+        return _engine.row_tuples(result.rows, True)
+    return result.rows
+
+
+def conversion_of(compiler: SQLCompiler, hit: Hit) -> Conversion | None:
+    """The converted rows, which are converted once a Result.
+
+    None: what they are made of can't be handed out twice, or the converters can't be told apart.
+    """
+    fields = [column[0] for column in compiler.select[0 : compiler.col_count]]
+    if compiler.has_composite_fields(fields):
+        return None
+    result = hit.result
+    converters = compiler.get_converters(fields)
+    if not converters:
+        return Conversion(None, result.rows, result.copies) if result.keepable else None
+    signature = _signature(converters) if result.keepable else None
+    if signature is None:
+        return None
+    known = result.conversion
+    if known is not None and known.signature == signature:
+        return known
+    rows = [tuple(row) for row in compiler.apply_converters(hit[0], converters)]
+    copies = not _engine.shareable(rows)
+    if copies and not _engine.copyable(rows):
+        return None
+    known = Conversion(signature, rows, copies)
+    result.conversion = known
+    if result.on_conversion is not None:
+        result.on_conversion(result)
+    return known
+
+
 def rows_of(compiler: SQLCompiler, hit: Hit, tuple_expected: bool) -> Iterable[Any]:
-    """Like SQLCompiler.results_iter: the rows after the converters, which run once a Result where
-    they can."""
+    """Like SQLCompiler.results_iter."""
+    known = conversion_of(compiler, hit)
+    if known is not None:
+        rows = _engine.row_tuples(known.rows, True) if known.copies else known.rows
+        # Django's converted rows are lists, which a user's from_db() may be handed.
+        plain = tuple_expected or known.signature is None or _is_plain(compiler)
+        return iter(rows) if plain else map(list, rows)
     fields = [column[0] for column in compiler.select[0 : compiler.col_count]]
     converters = compiler.get_converters(fields)
-    composite = compiler.has_composite_fields(fields)
-    result = hit.result
-    if not converters and not composite:
-        return iter(result.rows)
-    signature = None if composite or not result.shareable else _signature(converters)
-    conversion = result.conversion
-    if signature is not None and conversion is not None and conversion[0] == signature:
-        return _hand_out(compiler, conversion[1], tuple_expected)
-    rows: Iterator[Any] = chain.from_iterable(hit)
+    found: Iterator[Any] = chain.from_iterable(hit)
     if converters:
-        rows = compiler.apply_converters(rows, converters)
-    if composite:
-        rows = compiler.composite_fields_to_tuples(rows, fields)
-    if signature is None:
-        return map(tuple, rows) if tuple_expected else rows
-    converted = [tuple(row) for row in rows]
-    if _engine.shareable(converted):
-        result.conversion = (signature, converted)
-    return _hand_out(compiler, converted, tuple_expected)
-
-
-def _hand_out(
-    compiler: SQLCompiler, converted: list[tuple[Any, ...]], tuple_expected: bool
-) -> Iterable[Any]:
-    """Django's converted rows are lists, which a user's from_db() may be handed."""
-    return iter(converted) if tuple_expected or _is_plain(compiler) else map(list, converted)
+        found = compiler.apply_converters(found, converters)
+    if compiler.has_composite_fields(fields):
+        found = compiler.composite_fields_to_tuples(found, fields)
+    return map(tuple, found) if tuple_expected else found
 
 
 def _is_plain(compiler: SQLCompiler) -> bool:

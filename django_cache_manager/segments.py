@@ -153,7 +153,7 @@ class _Registry:
 
     def find(self, facts: Facts) -> OpenSegment | None:
         """The open, usable segment of a database, without opening one."""
-        found = self._open.get(facts.identity)
+        found = self._open.get(facts.place)
         return found if found is not None and found.usable() else None
 
     def open(self, facts: Facts) -> OpenSegment:
@@ -168,32 +168,32 @@ class _Registry:
             found = self.find(facts)
             if found is not None:
                 return found
-            refused = self._refused.get(facts.identity)
+            refused = self._refused.get(facts.place)
             if refused is not None and time.monotonic() < refused[0]:
                 raise refused[1]
             try:
                 found = OpenSegment(_create(facts), facts)
             except _engine.SegmentError as error:
-                self._refused[facts.identity] = (time.monotonic() + _RETRY_SECONDS, error)
+                self._refused[facts.place] = (time.monotonic() + _RETRY_SECONDS, error)
                 if refused is None:
                     logger.warning("%s", explain_refusal(error))
                 raise
-            self._refused.pop(facts.identity, None)
+            self._refused.pop(facts.place, None)
             self._drop_siblings(facts)
-            self._open[facts.identity] = found
+            self._open[facts.place] = found
             self._had.add(facts.identity)
             return found
 
     def reconsider(self, facts: Facts) -> None:
         """Forgets a refusal: the next `open` tries anew."""
         with self._lock:
-            self._refused.pop(facts.identity, None)
+            self._refused.pop(facts.place, None)
 
     def _drop_siblings(self, facts: Facts) -> None:
-        for identity, known in list(self._open.items()):
-            if known.facts.family == facts.family and identity != facts.identity:
+        for place, known in list(self._open.items()):
+            if known.facts.family == facts.family and known.facts.identity != facts.identity:
                 known.engine.retire()
-                del self._open[identity]
+                del self._open[place]
 
     def had(self, facts: Facts) -> bool:
         """Whether this process has had the database's segment open: then a write doesn't fail by
@@ -203,8 +203,8 @@ class _Registry:
     def drop(self, segment: OpenSegment) -> None:
         with self._lock:
             segment.catalog = None  # nor by what remembers it
-            if self._open.get(segment.facts.identity) is segment:
-                del self._open[segment.facts.identity]
+            if self._open.get(segment.facts.place) is segment:
+                del self._open[segment.facts.place]
 
     def forget(self) -> None:
         """After a change of settings: everything is opened anew.
@@ -288,6 +288,11 @@ def _retire_older(path: Path, facts: Facts) -> None:
         if theirs > own:
             raise _engine.SegmentError(f"{relative} is the segment of the same database, restarted")
         retire_file(relative)
+    for other in files(facts.vendor.name):
+        with contextlib.suppress(_engine.SegmentError, ValueError):
+            theirs_all = _engine.Segment.inspect(str(other)).identity
+            if facts.vendor.supersedes(facts.identity, theirs_all):
+                retire_file(other)
 
 
 def _beginning(identity: bytes) -> float:

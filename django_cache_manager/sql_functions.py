@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from . import _engine
+
 _AGGREGATES = """
 count sum avg min max total group_concat string_agg array_agg json_agg jsonb_agg
 json_object_agg jsonb_object_agg
@@ -98,6 +100,20 @@ abbrev broadcast family host hostmask inet_merge inet_same_family masklen netmas
 set_masklen text
 """
 
+# Only MySQL's: on the others some of these names may read the clock, as SQLite's date('now') does.
+_OF_MYSQL = """
+adddate addtime bin bit_count char_length conv convert convert_tz crc32 date date_add date_format
+date_sub datediff day dayname dayofmonth dayofweek dayofyear elt export_set field find_in_set
+from_base64 from_days from_unixtime get_format hour if inet6_aton inet6_ntoa inet_aton inet_ntoa
+insert interval isnull json_array_append json_array_insert json_contains json_contains_path
+json_depth json_keys json_length json_merge_patch json_merge_preserve json_overlaps json_pretty
+json_search json_unquote json_value last_day lcase locate make_set makedate maketime match
+microsecond mid minute month monthname oct ord period_add period_diff quarter regexp_instr
+regexp_like regexp_replace regexp_substr sec_to_time second sha sha2 soundex space std str_to_date
+strcmp subdate subtime time time_format time_to_sec timediff timestamp timestampadd timestampdiff
+to_base64 to_days to_seconds truncate ucase week weekday weekofyear weight_string year yearweek
+"""
+
 CACHEABLE: Final[frozenset[str]] = frozenset(
     " ".join(
         (
@@ -114,3 +130,10 @@ CACHEABLE: Final[frozenset[str]] = frozenset(
         )
     ).split()
 )
+
+_CACHEABLE_OF_MYSQL: Final = CACHEABLE | frozenset(_OF_MYSQL.split())
+
+
+def cacheable(dialect: int) -> frozenset[str]:
+    """The functions of one of `_engine.scan`'s dialects."""
+    return _CACHEABLE_OF_MYSQL if dialect == _engine.MYSQL else CACHEABLE

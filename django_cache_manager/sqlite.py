@@ -66,6 +66,7 @@ class SQLite:
     snapshot = True
     born_marked = False
     drains = True
+    configured_by_sql = False
 
     def __init__(self) -> None:
         self._shared = _SharedMemory()
@@ -113,6 +114,9 @@ class SQLite:
         except OSError:
             return None
 
+    def supersedes(self, identity: bytes, other: bytes) -> bool:
+        return False
+
     def in_transaction(self, driver: Any) -> bool:
         try:
             return bool(driver.in_transaction)
@@ -132,6 +136,9 @@ class SQLite:
         return False
 
     def pipelined(self, driver: Any) -> bool:
+        return False
+
+    def unfinished(self, driver: Any) -> bool:
         return False
 
     def closed(self, driver: Any) -> bool:

@@ -140,18 +140,18 @@ def _keep_local(
     result: Result,
     timeout: float | None,
 ) -> None:
-    if result.shareable and local.max_bytes:
-        # Twice the rows: once as the driver's, once converted.
-        size = 2 * _engine.footprint(result.rows)
-        local.put(
-            key,
-            segment.engine,
-            result.cells,
-            result.time,
-            result,
-            size,
-            0 if timeout is None else max(1, int(timeout * 1000)),
-        )
+    if not result.keepable or not local.max_bytes:
+        return
+    size = _engine.footprint(result.rows)
+
+    def count_conversion(converted: Result) -> None:
+        if converted.conversion is not None:
+            more = _engine.footprint(converted.conversion.rows)
+            local.recount(key, converted, size + more)
+
+    result.on_conversion = count_conversion
+    timeout_ms = 0 if timeout is None else max(1, int(timeout * 1000))
+    local.put(key, segment.engine, result.cells, result.time, result, size, timeout_ms)
 
 
 def _backend_name(segment: OpenSegment, key: bytes) -> str:

@@ -23,7 +23,7 @@
 /* One for each interpreter that imports the module. */
 struct engine_state {
     PyObject *segment_error, *unencodable;
-    PyTypeObject *segment_type, *bypass_type, *local_cache_type, *scan_type;
+    PyTypeObject *segment_type, *bypass_type, *local_cache_type, *row_plan_type, *scan_type;
 
     /* The exact types of the closed set that are not built in. datetime's own C interface stays reachable through the
      * capsule: its macros would keep it in a static variable, which interpreters can't share. */
@@ -33,7 +33,8 @@ struct engine_state {
     PyObject *uuid_unsafe; /* uuid.SafeUUID.unknown: what a UUID is when nobody said more */
 
     PyObject *name_int, *name_is_safe, *name_bit_length, *name_to_bytes, *name_from_bytes, *name_little, *name_signed,
-        *name_getinitargs, *name_sizeof, *name_status, *name_errno;
+        *name_getinitargs, *name_sizeof, *name_status, *name_errno, *name_state, *name_adding, *name_db,
+        *name_fields_cache, *name_fetch_mode, *name_peers;
     PyObject *signed_names; /* ("signed",) */
 
     /* Kept between calls for their room. Whoever uses one takes it out and puts it back. */
@@ -50,7 +51,8 @@ struct engine_state *engine_state_of_type(PyTypeObject *type);
 #define ENGINE_SLOT(function) ((void *)(uintptr_t)(function))
 #define ENGINE_METHOD(function) ((PyCFunction)(void (*)(void))(function))
 
-extern PyType_Spec engine_segment_spec, engine_bypass_spec, engine_local_cache_spec, engine_scan_spec;
+extern PyType_Spec engine_segment_spec, engine_bypass_spec, engine_local_cache_spec, engine_row_plan_spec,
+    engine_scan_spec;
 
 /* error.c */
 
@@ -150,6 +152,18 @@ PyObject *engine_decode_rows(PyObject *module, PyObject *encoded);
 /* sharing.c */
 PyObject *engine_shareable(PyObject *module, PyObject *rows);
 PyObject *engine_footprint(PyObject *module, PyObject *rows);
+PyObject *engine_copyable(PyObject *module, PyObject *rows);
+
+/* copying.c */
+
+/* The value itself, or a copy of an exact list, dict or tuple with copies of what is in it. */
+PyObject *engine_value_copy(PyObject *value);
+
+/* row_values.c */
+PyObject *engine_row_tuples(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *keywords);
+PyObject *engine_row_named(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *keywords);
+PyObject *engine_row_column(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *keywords);
+PyObject *engine_row_dicts(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *keywords);
 
 /* entry.c */
 PyObject *engine_pack_entry(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *keywords);
@@ -160,6 +174,10 @@ PyObject *engine_entry_answer(PyObject *rows, const void *cells, size_t cell_cou
 
 /* scan.c */
 PyObject *engine_scan(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *keywords);
+
+/* mysql_status.c */
+PyObject *engine_mysql_status(PyObject *module, PyObject *driver);
+PyObject *engine_mysql_status_proved(PyObject *module, PyObject *driver);
 
 /* files.c */
 PyObject *engine_file_identity(PyObject *module, PyObject *path);

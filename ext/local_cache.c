@@ -216,6 +216,40 @@ static PyObject *put(struct local_cache *self, PyObject *const *args, Py_ssize_t
     Py_RETURN_NONE;
 }
 
+/* The entry goes when it has become too large to stay. */
+static void count_again(struct local_cache *self, struct local_entry *entry, uint64_t size,
+                        struct local_entry **dropped)
+{
+    size_t bytes = local_entry_bytes(entry->key, entry->cell_count, (size_t)size);
+
+    if (bytes > self->max_bytes / SHARE_MAX) {
+        local_table_remove(&self->table, entry, dropped);
+        return;
+    }
+    self->table.bytes = self->table.bytes - entry->bytes + bytes;
+    entry->bytes = bytes;
+    local_table_shrink(&self->table, (size_t)self->max_bytes, dropped);
+}
+
+static PyObject *recount(struct local_cache *self, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
+{
+    static const char *const names[] = {"key", "value", "size", NULL};
+    static const struct engine_signature signature = {"recount", names, 3, 3};
+    struct local_entry *entry, *dropped = NULL;
+    PyObject *given[3];
+    uint64_t size = 0;
+    Py_hash_t hash;
+
+    if (engine_arguments(&signature, args, count, keywords, given) < 0 || hash_key(given[0], &hash) < 0 ||
+        engine_number("size", given[2], PY_SSIZE_T_MAX, &size) < 0)
+        return NULL;
+    entry = local_table_find(&self->table, given[0], hash);
+    if (entry != NULL && entry->value == given[1])
+        count_again(self, entry, size, &dropped);
+    local_entry_release(dropped);
+    Py_RETURN_NONE;
+}
+
 static PyObject *clear(struct local_cache *self, PyObject *unused)
 {
     (void)unused;
@@ -260,6 +294,7 @@ static int set_max_bytes(struct local_cache *self, PyObject *value, void *closur
 static PyMethodDef methods[] = {
     {"get", ENGINE_METHOD(get), FAST, "The value while it is what the database holds, or None."},
     {"put", ENGINE_METHOD(put), FAST, "Keeps a value of `size` bytes, in place of what the key had."},
+    {"recount", ENGINE_METHOD(recount), FAST, "Counts another size for a value that is here."},
     {"clear", ENGINE_METHOD(clear), METH_NOARGS, "Drops everything."},
     {NULL, NULL, 0, NULL},
 };

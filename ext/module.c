@@ -62,7 +62,8 @@ static int add_types(PyObject *module, struct engine_state *state)
 {
     if (add_type(module, &engine_segment_spec, &state->segment_type) < 0 ||
         add_type(module, &engine_bypass_spec, &state->bypass_type) < 0 ||
-        add_type(module, &engine_local_cache_spec, &state->local_cache_type) < 0)
+        add_type(module, &engine_local_cache_spec, &state->local_cache_type) < 0 ||
+        add_type(module, &engine_row_plan_spec, &state->row_plan_type) < 0)
         return -1;
     return add_type(module, &engine_scan_spec, &state->scan_type);
 }
@@ -84,6 +85,12 @@ static int name_them(struct engine_state *state)
         {&state->name_sizeof, "__sizeof__"},
         {&state->name_status, "status"},
         {&state->name_errno, "errno"},
+        {&state->name_state, "_state"},
+        {&state->name_adding, "adding"},
+        {&state->name_db, "db"},
+        {&state->name_fields_cache, "fields_cache"},
+        {&state->name_fetch_mode, "fetch_mode"},
+        {&state->name_peers, "peers"},
     };
 
     for (size_t i = 0; i < Py_ARRAY_LENGTH(names); i++) {
@@ -159,6 +166,7 @@ static int traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->segment_type);
     Py_VISIT(state->bypass_type);
     Py_VISIT(state->local_cache_type);
+    Py_VISIT(state->row_plan_type);
     Py_VISIT(state->scan_type);
     Py_VISIT(state->datetime_capsule);
     Py_VISIT(state->timezone_type);
@@ -181,6 +189,12 @@ static void clear_names(struct engine_state *state)
     Py_CLEAR(state->name_sizeof);
     Py_CLEAR(state->name_status);
     Py_CLEAR(state->name_errno);
+    Py_CLEAR(state->name_state);
+    Py_CLEAR(state->name_adding);
+    Py_CLEAR(state->name_db);
+    Py_CLEAR(state->name_fields_cache);
+    Py_CLEAR(state->name_fetch_mode);
+    Py_CLEAR(state->name_peers);
     Py_CLEAR(state->signed_names);
 }
 
@@ -193,6 +207,7 @@ static int clear(PyObject *module)
     Py_CLEAR(state->segment_type);
     Py_CLEAR(state->bypass_type);
     Py_CLEAR(state->local_cache_type);
+    Py_CLEAR(state->row_plan_type);
     Py_CLEAR(state->scan_type);
     state->datetime = NULL;
     Py_CLEAR(state->datetime_capsule);
@@ -223,8 +238,16 @@ static PyMethodDef methods[] = {
     {"pack_entry", ENGINE_METHOD(engine_pack_entry), FAST, "An entry for a Django cache backend."},
     {"unpack_entry", ENGINE_METHOD(engine_unpack_entry), FAST, "Rows, cells, stamp and encoded size, or None."},
     {"shareable", ENGINE_METHOD(engine_shareable), METH_O, "Whether every value is of an exact immutable type."},
+    {"copyable", ENGINE_METHOD(engine_copyable), METH_O, "Whether a copy of every value can be handed out."},
     {"footprint", ENGINE_METHOD(engine_footprint), METH_O, "Bytes that rows take in this process."},
+    {"row_tuples", ENGINE_METHOD(engine_row_tuples), FAST, "Rows as tuples."},
+    {"row_named", ENGINE_METHOD(engine_row_named), FAST, "Rows as instances of a named tuple's class."},
+    {"row_column", ENGINE_METHOD(engine_row_column), FAST, "One value of each row."},
+    {"row_dicts", ENGINE_METHOD(engine_row_dicts), FAST, "Rows as dicts with these names."},
     {"file_identity", ENGINE_METHOD(engine_file_identity), METH_O, "Device major and minor, inode, birth time in ns."},
+    {"mysql_status", ENGINE_METHOD(engine_mysql_status), METH_O,
+     "The server's status word in a mysqlclient connection."},
+    {"mysql_status_proved", ENGINE_METHOD(engine_mysql_status_proved), METH_O, "Whether mysql_status reads true."},
     {"process_namespace", ENGINE_METHOD(engine_process_namespace), METH_NOARGS, "This process's PID namespace."},
     {NULL, NULL, 0, NULL},
 };

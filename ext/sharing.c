@@ -1,4 +1,4 @@
-/* Whether rows may be handed out again and again, and what they take in this process. */
+/* Whether rows, or copies of them, may be handed out again and again, and what they take in this process. */
 #include "engine.h"
 
 /* The bytes that the collector keeps before an object it tracks. */
@@ -57,6 +57,52 @@ PyObject *engine_shareable(PyObject *module, PyObject *rows)
         PyObject *row = PySequence_Fast_GET_ITEM(rows, i);
 
         if (!(PyTuple_CheckExact(row) || PyList_CheckExact(row)) || !row_is_immutable(state, row))
+            Py_RETURN_FALSE;
+    }
+    Py_RETURN_TRUE;
+}
+
+static bool is_copyable(const struct engine_state *state, PyObject *value, int depth);
+
+static bool items_are_copyable(const struct engine_state *state, PyObject *sequence, int depth)
+{
+    for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(sequence); i++)
+        if (!is_copyable(state, PySequence_Fast_GET_ITEM(sequence, i), depth))
+            return false;
+    return true;
+}
+
+static bool pairs_are_copyable(const struct engine_state *state, PyObject *dict, int depth)
+{
+    PyObject *key, *value;
+    Py_ssize_t position = 0;
+
+    while (PyDict_Next(dict, &position, &key, &value))
+        if (!is_immutable(state, key) || !is_copyable(state, value, depth))
+            return false;
+    return true;
+}
+
+static bool is_copyable(const struct engine_state *state, PyObject *value, int depth)
+{
+    if (PyDict_CheckExact(value))
+        return depth > 0 && pairs_are_copyable(state, value, depth - 1);
+    if (PyList_CheckExact(value) || PyTuple_CheckExact(value))
+        return depth > 0 && items_are_copyable(state, value, depth - 1);
+    return is_immutable(state, value);
+}
+
+/* As above: no Python code, no allocation. */
+PyObject *engine_copyable(PyObject *module, PyObject *rows)
+{
+    const struct engine_state *state = engine_state_of(module);
+
+    if (!engine_rows_check(rows))
+        return NULL;
+    for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(rows); i++) {
+        PyObject *row = PySequence_Fast_GET_ITEM(rows, i);
+
+        if (!(PyTuple_CheckExact(row) || PyList_CheckExact(row)) || !items_are_copyable(state, row, QC_DEPTH_MAX))
             Py_RETURN_FALSE;
     }
     Py_RETURN_TRUE;

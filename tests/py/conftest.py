@@ -1,8 +1,9 @@
 """Options and fixtures of the Python tests.
 
-`pytest tests/py` runs on SQLite files, `--db=postgresql` (memory, sqlite-delete, psycopg2) on
-another database, `--plain` without the package: what passes then is right about Django. Tests that
-another database can't run are left out by the markers `databases(...)`, `cached` and `root`.
+`pytest tests/py` runs on SQLite files, `--db=postgresql` (mariadb, memory, sqlite-delete,
+psycopg2) on another database, `--plain` without the package: what passes then is right about
+Django. Tests that another database can't run are left out by the markers `databases(...)`, `cached`
+and `root`.
 """
 
 import os
@@ -11,7 +12,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -22,13 +23,14 @@ import servers
 if TYPE_CHECKING:
     from worker import OtherProcess
 
-KINDS = ("sqlite", "sqlite-delete", "memory", "postgresql", "psycopg2")
+KINDS = ("sqlite", "sqlite-delete", "memory", "postgresql", "psycopg2", "mariadb")
 MARKERS = (
     "databases(*kinds): runs on these kinds only (sqlite, postgresql: all of theirs)",
     "cached: needs the package, left out by --plain",
     "root: needs to be root",
 )
 postgresql: servers.PostgreSQL | None = None
+mariadb: servers.MariaDB | None = None
 run_folder = servers.memory_folder("qc-run-")
 
 
@@ -38,7 +40,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    global postgresql
+    global postgresql, mariadb
     for marker in MARKERS:
         config.addinivalue_line("markers", marker)
     kind = config.getoption("--db")
@@ -51,11 +53,16 @@ def pytest_configure(config: pytest.Config) -> None:
     if kind in ("postgresql", "psycopg2"):
         postgresql = servers.PostgreSQL()
         os.environ["QC_TEST_PG_PORT"] = str(postgresql.port)
+    if kind == "mariadb":
+        mariadb = servers.MariaDB()
+        os.environ["QC_TEST_MARIADB_PORT"] = str(mariadb.port)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     if postgresql is not None:
         postgresql.remove()
+    if mariadb is not None:
+        mariadb.remove()
     shutil.rmtree(run_folder, ignore_errors=True)
 
 
@@ -112,6 +119,10 @@ def schema(request: pytest.FixtureRequest) -> None:
         postgresql.start()
         for alias in ("default", "other"):
             postgresql.execute(f"CREATE DATABASE qc_{alias}")
+    if mariadb is not None:
+        mariadb.start()
+        for alias in ("default", "other"):
+            mariadb.execute(f"CREATE DATABASE qc_{alias}")
     for alias in ("default", "other"):
         # Apps without migrations come first in one run, but ours refer to content types.
         call_command("migrate", "contenttypes", database=alias, verbosity=0)
@@ -244,6 +255,13 @@ def postgresql_server(schema: None) -> servers.PostgreSQL:
 
 
 @pytest.fixture
+def mariadb_server(schema: None) -> servers.MariaDB:
+    """The run's MariaDB. Its `execute` writes past Django."""
+    assert mariadb is not None
+    return mariadb
+
+
+@pytest.fixture
 def alarm() -> Iterator[None]:
     """Ends a test that hangs."""
 
@@ -255,3 +273,21 @@ def alarm() -> Iterator[None]:
     yield
     signal.alarm(0)
     signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many instances the engine made, plan by plan; -1 where from_db() had to."""
+    from django_cache_manager import row_plans
+
+    row_plans._plans.clear()
+    counts: list[int] = []
+    build = row_plans.RowPlan.build
+
+    def counted(self: Any, *arguments: Any) -> Any:
+        found = build(self, *arguments)
+        counts.append(-1 if found is None else len(found))
+        return found
+
+    monkeypatch.setattr(row_plans.RowPlan, "build", counted)
+    return counts

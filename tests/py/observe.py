@@ -1,7 +1,12 @@
 """What the tests look at: the SQL that ran, and a value in full detail."""
 
 import contextlib
+import copy
+import importlib.util
+import pickle
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from django.db import connections, models
@@ -150,3 +155,29 @@ def assert_right(read: Read) -> Any:
     with uncached():
         assert portable(read()) == found
     return answer
+
+
+def load_compare() -> ModuleType:
+    file = Path(__file__).parents[2] / "conformance" / "compare.py"
+    spec = importlib.util.spec_from_file_location("conformance_compare", file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+difference = load_compare().difference
+
+
+def assert_same(read: Read) -> Any:
+    """A hit that is Django's own answer in full, shares nothing with another, and pickles alike."""
+    read()
+    with uncached():
+        truth = read()
+    first, second = assert_hit(read), assert_hit(read)
+    assert difference(first, truth) is None
+    assert difference(first, second) is None
+    for again in (lambda value: pickle.loads(pickle.dumps(value)), copy.deepcopy):
+        assert difference(again(first), again(truth)) is None
+    return first

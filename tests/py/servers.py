@@ -1,4 +1,4 @@
-"""Private PostgreSQL, PgBouncer, Redis and memcached servers for a test run.
+"""Private PostgreSQL, MariaDB, PgBouncer, Redis and memcached servers for a test run.
 
 Each is started in a folder of its own, listens on loopback only and is stopped by the process id
 it was started with. It
@@ -14,6 +14,7 @@ import socket
 import subprocess
 import tempfile
 import time
+import zoneinfo
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -270,3 +271,114 @@ class PostgreSQL(Server):
 
     def stop(self, with_signal: int = signal.SIGINT) -> None:
         super().stop(with_signal)
+
+
+class MariaDB(Server):
+    """A server of its own on loopback and a socket, without a password; a commit is flushed."""
+
+    user = "tester"
+
+    def __init__(self, port: int | None = None, options: Sequence[str] = ()) -> None:
+        super().__init__("mariadb")
+        self.port = port or self.port
+        self.options = list(options)
+        self.program = find_program("mariadbd", "mariadb-server")
+        self.installer = find_program("mariadb-install-db", "mariadb-server")
+        self.client = find_program("mariadb", "mariadb-client")
+        self.socket = self.folder / "socket"
+
+    def account(self) -> dict[str, object]:
+        """It refuses to run as root: then it runs as the packaged user, or nobody."""
+        if os.geteuid() != 0:
+            return {}
+        names = {entry.pw_name for entry in pwd.getpwall()}
+        entry = pwd.getpwnam("mysql" if "mysql" in names else "nobody")
+        return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+
+    def start(self) -> None:
+        new = not (self.folder / "data").exists()
+        if new:
+            self.initialise()
+        super().start()
+        if new:
+            self.learn_time_zones(["UTC", "Europe/Berlin", "America/New_York"])
+
+    def learn_time_zones(self, names: Sequence[str]) -> None:
+        """CONVERT_TZ knows a zone by name only when the server was told it."""
+        teller = find_program("mariadb-tzinfo-to-sql", "mariadb-server")
+        for name in names:
+            path = next(p for folder in zoneinfo.TZPATH if (p := Path(folder, name)).is_file())
+            told = subprocess.run([teller, path, name], capture_output=True, text=True, check=True)
+            self.execute(told.stdout, "mysql")
+
+    def initialise(self) -> None:
+        account = self.account()
+        if account:
+            os.chown(self.folder, account["user"], account["group"])  # type: ignore[arg-type]
+        users = self.folder / "users.sql"
+        users.write_text(
+            "FLUSH PRIVILEGES;\n"  # until then no statement about users is accepted
+            f"CREATE USER '{self.user}'@'%';\n"
+            f"GRANT ALL PRIVILEGES ON *.* TO '{self.user}'@'%' WITH GRANT OPTION;\n"
+            "DELETE FROM mysql.global_priv WHERE User = '';\n"
+        )
+        users.chmod(0o644)
+        done = subprocess.run(
+            [
+                self.installer,
+                "--no-defaults",
+                "--auth-root-authentication-method=normal",
+                "--skip-test-db",
+                "--skip-name-resolve",
+                f"--datadir={self.folder / 'data'}",
+                f"--extra-file={users}",
+                "--innodb-flush-log-at-trx-commit=0",
+                "--innodb-log-file-size=8M",
+            ],
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            **account,  # type: ignore[call-overload]
+        )
+        if done.returncode:
+            raise ServerError(f"mariadb-install-db failed:\n{done.stdout}{done.stderr}")
+
+    def command(self) -> list[str]:
+        return [
+            self.program,
+            "--no-defaults",
+            f"--datadir={self.folder / 'data'}",
+            f"--socket={self.socket}",
+            f"--pid-file={self.folder / 'pid'}",
+            f"--port={self.port}",
+            "--bind-address=127.0.0.1",
+            "--skip-name-resolve",
+            "--character-set-server=utf8mb4",
+            "--innodb-flush-log-at-trx-commit=1",
+            "--innodb-log-file-size=8M",
+            "--innodb-buffer-pool-size=32M",
+            "--innodb-lock-wait-timeout=20",
+            "--max-connections=80",
+            *self.options,
+        ]
+
+    def ready(self) -> bool:
+        try:
+            self.execute("SELECT 1")
+        except subprocess.CalledProcessError:
+            return False
+        return True
+
+    def execute(self, statement: str, database: str = "", user: str = "") -> str:
+        """Runs statements by the client program, outside Django: a session the cache does not
+        see.
+        """
+        address = [f"--socket={self.socket}", f"--user={user or self.user}"]
+        done = subprocess.run(
+            [self.client, "--no-defaults", *address, "-B", "-N", "-e", statement, database],
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd="/",
+        )
+        return done.stdout.strip()

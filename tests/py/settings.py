@@ -1,9 +1,10 @@
 """Django settings of the behaviour tests. The test run says by environment variables which
 database they run on.
 
-QC_TEST_DB        sqlite | sqlite-delete | memory | postgresql | psycopg2
+QC_TEST_DB        sqlite | sqlite-delete | memory | postgresql | psycopg2 | mariadb
 QC_TEST_FOLDER    folder of the run: SQLite files, segments, uploads
 QC_TEST_PG_PORT   port of the run's PostgreSQL server
+QC_TEST_MARIADB_PORT  port of the run's MariaDB server
 QC_TEST_PLAIN     "1": without the package, with Django's managers
 QC_TEST_MANAGER   JSON: keys of DJANGO_CACHE_MANAGER that differ from the run's (fresh processes
 only)
@@ -35,6 +36,14 @@ def database(alias: str) -> dict[str, Any]:
             "USER": "tester",
             "HOST": "127.0.0.1",
             "PORT": os.environ["QC_TEST_PG_PORT"],
+        }
+    if KIND == "mariadb":
+        return {
+            "ENGINE": "django.db.backends.mysql",
+            "NAME": f"qc_{alias}",
+            "USER": "tester",
+            "HOST": "127.0.0.1",
+            "PORT": os.environ["QC_TEST_MARIADB_PORT"],
         }
     if KIND == "memory":
         name = f"file:qc_{alias}?mode=memory&cache=shared"

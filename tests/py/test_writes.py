@@ -4,6 +4,7 @@ import pytest
 
 from observe import assert_right, count_sql, portable, uncached
 from settings import PLAIN
+from testapp.mysql_writes import MYSQL_WRITES
 from testapp.reads import SURVEY, survey
 from testapp.writes import POSTGRESQL_WRITES, SQLITE_WRITES, WRITES, write
 from worker import OtherProcess
@@ -53,6 +54,12 @@ def test_postgresql_write_is_seen(name: str, other_process: OtherProcess) -> Non
 @pytest.mark.databases("sqlite")
 @pytest.mark.parametrize("name", SQLITE_WRITES)
 def test_sqlite_write_is_seen(name: str, other_process: OtherProcess) -> None:
+    check_write_here(name, other_process)
+
+
+@pytest.mark.databases("mariadb")
+@pytest.mark.parametrize("name", MYSQL_WRITES)
+def test_mysql_write_is_seen(name: str, other_process: OtherProcess) -> None:
     check_write_here(name, other_process)
 
 

@@ -49,11 +49,23 @@ def functions() -> list[tuple[str, str, list[str]]]:
     return [each for each in named if len(each[2]) > 1 and not each[1].startswith("__")]
 
 
+def a_plan() -> _engine.RowPlan:
+    class Thing:
+        pass
+
+    return _engine.RowPlan(Thing, ((Thing, (), None, None, None, 1),), (), (), (), (), ())
+
+
 @pytest.mark.parametrize(("owner", "name", "arguments"), functions())
 def test_arguments_have_the_names_of_the_stub(owner: str, name: str, arguments: list[str]) -> None:
     """An unknown argument is named in its TypeError; a known one gets past."""
     segment = _engine.Segment.private_memory(size=4 << 20, cells=64, slots=4, max_entry=64 << 10)
-    holders = {"": _engine, "Segment": segment, "LocalCache": _engine.LocalCache(1)}
+    holders = {
+        "": _engine,
+        "Segment": segment,
+        "LocalCache": _engine.LocalCache(1),
+        "RowPlan": a_plan(),
+    }
     function = getattr(holders[owner], name)
     with pytest.raises(TypeError, match="has no argument 'unknown'"):
         function(unknown=1)

@@ -28,8 +28,10 @@ from testapp.models import (
     Shelf,
     Tag,
 )
+from testapp.mysql_writes import MYSQL_WRITES
 
 TODAY = datetime.date(2024, 2, 1)
+ON_MYSQL = connection.vendor == "mysql"
 
 
 def save() -> None:
@@ -120,7 +122,8 @@ def bulk_create_updating() -> None:
     Country.objects.bulk_create(
         [Country("DE", "Allemagne"), Country("FR", "France")],
         update_conflicts=True,
-        unique_fields=["code"],
+        # MySQL finds the conflict by itself, and Django takes no name for it.
+        unique_fields=None if ON_MYSQL else ["code"],
         update_fields=["name"],
     )
 
@@ -251,7 +254,10 @@ def raw_insert() -> None:
 
 def raw_delete() -> None:
     with connection.cursor() as cursor:
-        cursor.execute("delete /* not 'testapp_tag' */ from\n\"testapp_loan\" -- all of them")
+        if ON_MYSQL:
+            cursor.execute("delete /* not 'testapp_tag' */ from\n`testapp_loan` # all of them")
+        else:
+            cursor.execute("delete /* not 'testapp_tag' */ from\n\"testapp_loan\" -- all of them")
 
 
 def raw_executemany() -> None:
@@ -263,7 +269,10 @@ def raw_executemany() -> None:
 def raw_with_clause() -> None:
     with connection.cursor() as cursor:
         cursor.execute(
-            "WITH old AS (SELECT id FROM testapp_author WHERE rank > 3) "
+            "INSERT INTO testapp_tag (label) WITH old AS"
+            " (SELECT name FROM testapp_author WHERE `rank` > 3) SELECT name FROM old"
+            if ON_MYSQL
+            else "WITH old AS (SELECT id FROM testapp_author WHERE rank > 3) "
             "UPDATE testapp_author SET name = 'with' WHERE id IN (SELECT id FROM old)"
         )
 
@@ -278,7 +287,10 @@ def raw_insert_select() -> None:
 def raw_update_from() -> None:
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE testapp_book SET title = a.name FROM testapp_author AS a"
+            "UPDATE testapp_author AS a JOIN testapp_book b ON a.id = b.author_id"
+            " SET b.title = a.name"
+            if ON_MYSQL
+            else "UPDATE testapp_book SET title = a.name FROM testapp_author AS a"
             " WHERE a.id = testapp_book.author_id"
         )
 
@@ -287,18 +299,28 @@ def raw_upsert() -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO testapp_country (code, name) VALUES ('DE', 'x') "
-            "ON CONFLICT (code) DO UPDATE SET name = excluded.name || '!'"
+            + (
+                "ON DUPLICATE KEY UPDATE name = CONCAT(VALUES(name), '!')"
+                if ON_MYSQL
+                else "ON CONFLICT (code) DO UPDATE SET name = excluded.name || '!'"
+            )
         )
 
 
 def raw_returning() -> None:
     with connection.cursor() as cursor:
-        cursor.execute("UPDATE testapp_author SET name = 'returned' RETURNING id")
-        assert len(cursor.fetchall()) == 6
+        if ON_MYSQL:  # where no UPDATE returns
+            cursor.execute("DELETE FROM testapp_loan RETURNING id")
+            assert len(cursor.fetchall()) == 4
+        else:
+            cursor.execute("UPDATE testapp_author SET name = 'returned' RETURNING id")
+            assert len(cursor.fetchall()) == 6
 
 
 def raw_query_that_returns() -> None:
     query = "UPDATE testapp_author SET name = 'by raw()' WHERE id = 1 RETURNING *"
+    if ON_MYSQL:
+        query = "INSERT INTO testapp_author (name, `rank`) VALUES ('by raw()', 1) RETURNING *"
     assert [author.name for author in Author.objects.raw(query)] == ["by raw()"]
 
 
@@ -422,7 +444,7 @@ def executescript() -> None:
 SQLITE_WRITES = {
     function.__name__: function for function in (raw_replace, raw_update_or_replace, executescript)
 }
-ALL_WRITES = {**WRITES, **POSTGRESQL_WRITES, **SQLITE_WRITES}
+ALL_WRITES = {**WRITES, **POSTGRESQL_WRITES, **SQLITE_WRITES, **MYSQL_WRITES}
 
 
 def write(name: str) -> None:
