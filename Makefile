@@ -37,7 +37,7 @@ shell: setup ## A Django shell with the sample models and a little data
 	@$(PYTHON_BIN) sample/manage.py shell
 
 .PHONY: test
-test: setup-test test-c test-asan test-tsan test-valgrind test-fuzz test-bench model test-databases test-python ## Sets up and runs every test (C, sanitizers, valgrind, fuzzers, models, Python, wheel, other Pythons)
+test: setup-test test-c test-asan test-tsan test-valgrind test-fuzz test-bench model test-databases test-newest test-python ## Sets up and runs every test (C, sanitizers, valgrind, fuzzers, models, Python, wheel, other Pythons)
 
 .PHONY: prove
 prove: setup-test ## Never stale: races, kills and cuts on real databases, every read judged (PROVE_ARGS)
@@ -111,7 +111,7 @@ engine: $(VENV)/.sample
 MESON_TEST := $(VENV)/bin/meson test --no-rebuild --print-errorlogs --num-processes 2
 
 .PHONY: test-c test-asan test-tsan test-valgrind test-fuzz test-bench
-.PHONY: test-databases test-pythons test-python test-py test-wheel
+.PHONY: test-databases test-newest test-pythons test-python test-py test-wheel
 test-c: setup-test
 	@echo "== C tests"
 	@scripts/build plain
@@ -155,9 +155,13 @@ test-databases: setup-test
 	@echo "== Python tests on mariadb"
 	@$(PYTHON_BIN) -m pytest -q $(ON_MARIADB) --db=mariadb
 
+test-newest: setup-test
+	@echo "== fields and raw() on the newest Django, where a Python for it is at hand"
+	@scripts/test-pythons tests/py/test_fields.py tests/py/test_raw.py
+
 test-pythons: setup-test
 	@echo "== Python tests on other Pythons"
-	@scripts/test-pythons $(SELECTED) tests/py/engine
+	@scripts/test-pythons $(SELECTED) tests/py/test_fields.py tests/py/test_raw.py tests/py/engine
 
 # One pytest run, so that its summary closes `make test`.
 test-python: setup-test

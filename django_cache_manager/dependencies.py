@@ -6,8 +6,10 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from django.core.exceptions import FieldError
 from django.db.models import expressions, functions
 from django.db.models import fields as model_fields
+from django.db.models.constants import LOOKUP_SEP
 from django.db.models.sql import Query
 from django.db.models.sql.where import ExtraWhere, WhereNode
 
@@ -15,7 +17,7 @@ from . import _engine, conf
 from .sql_functions import cacheable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from django.db.models.sql.compiler import SQLCompiler
 
@@ -155,6 +157,7 @@ class _Walk:
         self.tables: set[str] = set()
         self.joined: set[str] = set()
         self._seen: set[int] = set()
+        self._seen_names: set[tuple[int, str]] = set()
 
     def query(self, query: Any) -> None:
         if id(query) in self._seen:
@@ -177,10 +180,13 @@ class _Walk:
         self.expression(query.where)
         for expression in query.annotations.values():
             self.expression(expression)
-        for part in (query.select, query.order_by, query.group_by):
+        for part in (query.select, query.group_by):
             if isinstance(part, (tuple, list)):
                 for expression in part:
                     self.expression(expression)
+        options = query.get_meta() if query.model is not None else None
+        for names in (query.order_by or _default_ordering(query, options), query.distinct_fields):
+            self.names(query, names, options)
         for combined in query.combined_queries:
             self.query(combined)
 
@@ -217,6 +223,40 @@ class _Walk:
             _refuse_moving_cast(node)
         for child in _children(node):
             self.expression(child)
+
+    def names(self, query: Any, names: Iterable[Any], options: Any) -> None:
+        """Walks an ordering, in which fields, their transforms and relations go by name."""
+        for name in names:
+            if not isinstance(name, str):
+                self.expression(name)
+                continue
+            plain = name.lstrip("-+")
+            if plain in query.annotations or plain in query.extra or plain.isdigit():
+                continue
+            if (id(options), plain) not in self._seen_names:
+                self._seen_names.add((id(options), plain))
+                self._name(query, plain, options)
+
+    def _name(self, query: Any, name: str, options: Any) -> None:
+        try:
+            parts = name.split(LOOKUP_SEP)
+            path, field, _, rest = query.names_to_path(parts, options, fail_on_missing=False)
+        except (FieldError, AttributeError) as error:
+            raise Uncacheable(f"its order names {name}, which is not known") from error
+        for transform_name in rest:
+            transform = field.get_transform(transform_name)
+            kind = transform if isinstance(transform, type) else type(transform)
+            if not _is_known(kind):
+                raise Uncacheable(f"its order holds a {_path(kind)}, which is not known")
+        by_key = name == "pk" or getattr(field, "attname", None) == parts[-1]
+        if path and not rest and field.is_relation and not by_key:
+            # Django then orders by what the related model is ordered by.
+            related = path[-1].to_opts
+            self.names(query, related.ordering, related)
+
+
+def _default_ordering(query: Any, options: Any) -> Iterable[Any]:
+    return options.ordering if query.default_ordering and options is not None else ()
 
 
 def _is_prefetched_column(name: str, extra: tuple[str, Any]) -> bool:

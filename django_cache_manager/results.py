@@ -152,11 +152,11 @@ _SIMPLE_FIELDS = {
 def _signature(converters: dict[int, tuple[list[Any], Any]]) -> tuple[Any, ...] | None:
     """What decides about the converters' work, or None where that can't be told."""
     parts: list[Any] = []
-    for position, (_, expression) in converters.items():
+    for position, (functions, expression) in converters.items():
         kind = type(expression)
-        if not (kind.__module__ + ".").startswith(("django.db.models.", "django.contrib.")):
-            return None
         field = expression.output_field
+        if not (_is_djangos(kind) and all(map(_is_djangos, functions)) and _is_constant(field)):
+            return None
         if hasattr(field, "model"):
             parts += (position, kind, field.model, field.name)
         elif type(field) in _SIMPLE_FIELDS:
@@ -165,3 +165,19 @@ def _signature(converters: dict[int, tuple[list[Any], Any]]) -> tuple[Any, ...] 
         else:
             return None
     return tuple(parts)
+
+
+def _is_djangos(code: Any) -> bool:
+    """Whether it is Django's: another's converter may depend on more than the row."""
+    return str(code.__module__ + ".").startswith(("django.db.", "django.contrib."))
+
+
+def _is_constant(field: Any) -> bool:
+    """Whether no code of the application's own is called by Django's converter of the field: a
+    JSON decoder, or the converter of an array's items."""
+    while field is not None:
+        own = getattr(type(field), "from_db_value", None)
+        if getattr(field, "decoder", None) is not None or not (own is None or _is_djangos(own)):
+            return False
+        field = getattr(field, "base_field", None)
+    return True
