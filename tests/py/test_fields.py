@@ -340,9 +340,9 @@ def test_classes_made_by_hand_are_called() -> None:
                 managed = False
 
             @classmethod
-            def from_db(cls, db: str, field_names: Any, values: Any) -> "Watched":
+            def from_db(cls, db: str, field_names: Any, values: Any, **mode: Any) -> "Watched":
                 made.append((db, list(field_names), type(values)))
-                return super().from_db(db, field_names, values)
+                return super().from_db(db, field_names, values, **mode)
 
             def __setattr__(self, name: str, value: Any) -> None:
                 made.append(name)
