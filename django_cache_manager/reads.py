@@ -299,6 +299,7 @@ class _Read:
         if not segment.engine.valid(cells, time):  # F2
             return
         result = Result(rows if type(rows) is list else list(rows), cells, time, len(encoded))
+        result.rows = own_rows(result)  # the caller may change the lists in those that it gets
         if self._own(place) and state.is_dirty(segment, cells):
             if result.keepable and not state.errored:
                 state.overlay.put(place.key, result)  # F3, for this transaction alone

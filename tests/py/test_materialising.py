@@ -44,7 +44,8 @@ NATIVE: dict[str, Read] = {
     "first": lambda: Author.objects.first(),
     "nothing": lambda: list(Author.objects.filter(rank=99)),
     "json": lambda: list(Book.objects.all()),
-    "every type": lambda: list(AllTypes.objects.order_by("pk")),
+    # Without the field whose converter is the application's: it runs at each hit.
+    "every type": lambda: list(AllTypes.objects.defer("shout").order_by("pk")),
     "only": lambda: list(Author.objects.only("name").order_by("pk")),
     "only a foreign key": lambda: list(Author.objects.only("country").order_by("pk")),
     "defer": lambda: list(Book.objects.defer("extra", "author").order_by("pk")),
@@ -122,8 +123,6 @@ def samples(library: None) -> None:
 @pytest.mark.usefixtures("samples")
 @pytest.mark.parametrize("name", NATIVE)
 def test_instances_are_djangos(made: list[int], name: str) -> None:
-    if name == "every type":
-        AllTypes.objects.update(shout=None)  # a class of its own is no business of the engine's
     assert_same(NATIVE[name])
     assert made or name == "nothing"
     assert -1 not in made
