@@ -11,11 +11,12 @@ import contextlib
 import weakref
 from typing import TYPE_CHECKING, Any, Final
 
-from . import _engine, conf, plain_writes, recovery
+from . import _engine, conf, isolation, plain_writes, recovery, sql_functions
 from .brackets import Bracket
-from .cursors import BufferedCursor, answer, await_the_rest, text_of
+from .cursors import UNKNOWN_SCAN, BufferedCursor, answer, await_the_rest, text_of
 from .identity import Facts, Vendor, vendor_of
 from .invalidation import announce
+from .isolation import LOSES_CACHE, Level, TransactionView
 from .overlay import Overlay
 from .plain_writes import UNFIT, PlainWrite
 from .segments import OpenSegment, registry, retire_lost
@@ -31,8 +32,8 @@ EVERYTHING: Final = None
 """Stands for "may be any table" where a set of tables is meant."""
 
 _READ_ONLY = _engine.READ | _engine.LOCKING | _engine.SYSTEM
-_LOSES_CACHE = _engine.SESSION | _engine.TEMP | _engine.ISOLATION
 _CONFIGURES = _engine.HARMLESS | _engine.ISOLATION | _engine.SESSION | _engine.SYSTEM
+_BEGINS_ANOTHER = _engine.BEGIN | _engine.COMMIT | _engine.ROLLBACK
 _ANY_TABLE = (
     _engine.COMMIT
     | _engine.UNKNOWN
@@ -56,11 +57,8 @@ class ConnectionState:
         self.dirty: set[str] | None = set()
         """Tables written by the open transaction; None: any (PROTOCOL 2.2)."""
         self.overlay = Overlay()
-        self.snapshot_time: int | None = None
-        """The clock before this snapshot transaction's BEGIN; None: unknown, no hit and no fill."""
-        self.answered = False
-        """Whether a SELECT of this snapshot transaction was answered by the database (PROTOCOL
-        4.1)."""
+        self.view = TransactionView()
+        """What the reads of the open transaction see."""
         self.errored = False
         self.begun_by_savepoint = False
         self.connecting = False
@@ -142,20 +140,25 @@ class ConnectionState:
             return self.session.off or self.session.facts.uncached
         return None
 
-    def hit_limit(self, connection: BaseDatabaseWrapper) -> int | None:
+    def hit_limit(self, connection: BaseDatabaseWrapper, facts: Facts) -> int | None:
         """The latest stamp that a hit's cells may have now; None: no hit (PROTOCOL 4)."""
         driver = self.driver
         if driver is None:
-            return _engine.NO_LIMIT
+            # Without autocommit the read would begin a transaction, at a level that isn't known.
+            alone = connection.settings_dict["AUTOCOMMIT"] and facts.level is not Level.SERIALIZABLE
+            return _engine.NO_LIMIT if alone else None
         if self.errored or self.vendor.broken(driver) or self.vendor.pipelined(driver):
             return None
-        if not self.vendor.in_transaction(driver):
-            return _engine.NO_LIMIT
-        if connection.autocommit and not connection.in_atomic_block:
-            return None
-        if not self.vendor.snapshot:
-            return _engine.NO_LIMIT
-        return self.snapshot_time if self.answered else None
+        if self.vendor.in_transaction(driver):
+            if connection.autocommit and not connection.in_atomic_block:
+                return None
+            return self.view.hit_limit()
+        # A statement in autocommit is a transaction of its own, and a serializable one that only
+        # reads may be the one that shows an anomaly: the server has to see it (PROTOCOL 4.2). One
+        # that begins a transaction takes its snapshot (PROTOCOL 4.1).
+        level = self._next_level()
+        alone = level is Level.SNAPSHOT and not self.vendor.will_begin(driver)
+        return _engine.NO_LIMIT if level is Level.CURRENT or alone else None
 
     def fill_time(self, connection: BaseDatabaseWrapper, segment: OpenSegment) -> int | None:
         """F1: the clock to store a read under that is about to be sent; None: don't store (PROTOCOL
@@ -169,7 +172,12 @@ class ConnectionState:
             return segment.engine.clock()
         if connection.autocommit and not connection.in_atomic_block:
             return None
-        return self.snapshot_time if self.vendor.snapshot else segment.engine.clock()
+        return self.view.fill_time(segment.engine.clock())
+
+    def _next_level(self) -> Level | None:
+        """Of the transaction that the next statement is in or begins, while none is open."""
+        session = self.session
+        return None if session is None else self.vendor.next_level(self.driver, session.level)
 
     def is_dirty(self, segment: OpenSegment, cells: bytes) -> bool:
         """Whether the open transaction has written a cell of these (PROTOCOL 4.3)."""
@@ -203,7 +211,7 @@ class ConnectionState:
             return call()
         session = session or self.met_anyhow(connection)
         result = self._plain_write(wrapper, session, text, scan, call)
-        return self._effect(wrapper, session, scan, call) if result is UNFIT else result
+        return self._effect(wrapper, session, text, scan, call) if result is UNFIT else result
 
     def _plain_write(
         self,
@@ -225,7 +233,7 @@ class ConnectionState:
     def other_call(self, wrapper: CursorWrapper, call: Callable[[], Any]) -> Any:
         """Any other call that reaches the driver's cursor: it may write anything (PROTOCOL 2.7)."""
         session = self.met_anyhow(wrapper.db)
-        return self._effect(wrapper, session, _UNKNOWN_SCAN, call)
+        return self._effect(wrapper, session, "", UNKNOWN_SCAN, call)
 
     def fetching(self, wrapper: CursorWrapper, name: str, fetch: Callable[..., Any]) -> Any:
         """A fetch or close of a cursor whose SELECT may be unfinished (SQLite); others pass
@@ -244,6 +252,9 @@ class ConnectionState:
     def _read(self, wrapper: CursorWrapper, scan: _engine.Scan, call: Callable[[], Any]) -> Any:
         driver = self.driver
         before = self.vendor.in_transaction(driver) if driver is not None else False
+        time = None
+        if not before and driver is not None and self.vendor.will_begin(driver):
+            time = self._clock()  # before the driver sends BEGIN (PROTOCOL 3.3)
         try:
             result = call()
         except BaseException as error:
@@ -253,10 +264,11 @@ class ConnectionState:
             self._answered_again()
         if self.vendor.drains:
             self.unfinished.add(wrapper)
-        if before:
-            self.answered = self.answered or bool(scan.reads)
-        elif driver is not None and self.vendor.in_transaction(driver):
-            self._transaction_began(None)  # autocommit off: the driver sent BEGIN
+        if not before and driver is not None and self.vendor.in_transaction(driver):
+            self._transaction_began(time)  # autocommit off: the driver sent BEGIN
+            before = True
+        if before and scan.reads and not scan.flags & _engine.SYSTEM:
+            self.view.answered = True  # it has taken its snapshot (PROTOCOL 4.1)
         return answer(wrapper, result)
 
     def _writes_nothing(self, scan: _engine.Scan) -> bool:
@@ -267,31 +279,21 @@ class ConnectionState:
         catalog = segment.current_catalog() if segment is not None else None
         if catalog is None and segment is not None and not self.vendor.in_transaction(self.driver):
             catalog = segment.read_catalog(self.driver)
-        declared = conf.current().functions
-        if catalog is None or catalog.suspect_functions is None:
-            from .sql_functions import cacheable
-
-            known = cacheable(self.vendor.dialect)
-            return all(name in known or name in declared for name in scan.functions)
-        return not any(
-            name in catalog.suspect_functions and name not in declared for name in scan.functions
-        )
+        suspect = None if catalog is None else catalog.suspect_functions
+        return sql_functions.write_nothing(scan.functions, suspect, self.vendor.dialect)
 
     def _effect(
         self,
         wrapper: CursorWrapper,
         session: DriverSession,
+        text: str,
         scan: _engine.Scan,
         call: Callable[[], Any],
     ) -> Any:
         flags, driver = scan.flags, self.driver
         self.sequence += 1
-        if flags & _LOSES_CACHE:
-            session.off = (
-                "a statement changed what its queries mean; it is uncached until it closes"
-            )
-            session.wild = session.wild or bool(flags & _engine.TEMP)
         before = self.vendor.in_transaction(driver)
+        wish = isolation.asked(session, driver, text, flags) if flags & LOSES_CACHE else None
         segment = self._segment()
         if segment is not None:
             self.look_round(segment)
@@ -317,6 +319,8 @@ class ConnectionState:
             self.failed(wrapper, bracket, tables, error, before, time, flags)
             raise
         self.close_bracket(bracket, tables, before, time, flags, None)
+        if wish is not None:
+            isolation.changed(session, driver, self.view, wish)
         if self._committed and not before:
             self.announce_committed()
         if flags & _engine.ATTACH and self.vendor.drains:
@@ -389,7 +393,7 @@ class ConnectionState:
             # Only on SQLite does the release of a savepoint commit.
             self.begun_by_savepoint = self.vendor.drains and bool(flags & _engine.SAVEPOINT)
             # BEGIN IMMEDIATE and a write take the snapshot at once (PROTOCOL 4.1).
-            self.answered = error is None and bool(flags & (_engine.IMMEDIATE | _engine.WRITE))
+            self.view.answered = error is None and bool(flags & (_engine.IMMEDIATE | _engine.WRITE))
         if bracket is not None:
             bracket.settle()  # W3
             if not after:
@@ -398,6 +402,8 @@ class ConnectionState:
             if bracket is None and error is None and not flags & _engine.ROLLBACK:
                 self._stamp_what_committed()
             self._transaction_ended()
+        elif before and error is None and flags & _BEGINS_ANOTHER:
+            self.view.level = None  # COMMIT AND CHAIN, ROLLBACK; BEGIN: another, begun unseen
         if flags & _engine.ROLLBACK_TO:
             self.overlay.clear()
             self.errored = False
@@ -478,15 +484,18 @@ class ConnectionState:
     def _transaction_began(self, time: int | None) -> None:
         """`time` is the clock before whatever made the driver send BEGIN (PROTOCOL 3.3)."""
         # An older SELECT still open pins SQLite's snapshot before it (PROTOCOL 3.1).
-        self.snapshot_time = None if self.unfinished else time
-        self.answered = False
+        self.view.began(self._next_level(), None if self.unfinished else time)
+        self._nothing_written()
+
+    def _transaction_ended(self) -> None:
+        self.view.ended()
+        self._nothing_written()
+
+    def _nothing_written(self) -> None:
         self.begun_by_savepoint = False
         self.errored = False
         self.dirty = set()
         self.overlay.clear()
-
-    def _transaction_ended(self) -> None:
-        self._transaction_began(None)
 
     def soil(self, tables: frozenset[str] | None) -> None:
         if tables is EVERYTHING:
@@ -537,6 +546,10 @@ class ConnectionState:
         except _engine.SegmentError:
             return None
 
+    def _clock(self) -> int | None:
+        segment = self._segment()
+        return None if segment is None else segment.engine.clock()
+
     def mark(self, session: DriverSession, tables: frozenset[str] | None) -> Bracket:
         """W1, in every segment that the write may concern."""
         if tables is EVERYTHING:
@@ -575,16 +588,6 @@ class ConnectionState:
                 self._transaction_ended()
 
 
-class _UnknownScan:
-    """Stands for a call that isn't SQL."""
-
-    flags = _engine.UNKNOWN
-    reads: tuple[str, ...] = ()
-    writes: tuple[str, ...] = ()
-    functions: tuple[str, ...] = ()
-
-
-_UNKNOWN_SCAN: Any = _UnknownScan()
 _ATTRIBUTE = "_cache_manager_state"
 
 

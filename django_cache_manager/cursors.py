@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from . import _engine
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -88,3 +90,15 @@ class BufferedAnswers(BufferedCursor):
 
 
 _TOLD = ("description", "rowcount", "lastrowid")
+
+
+class _UnknownScan:
+    """Stands for a call that isn't SQL."""
+
+    flags = _engine.UNKNOWN
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+    functions: tuple[str, ...] = ()
+
+
+UNKNOWN_SCAN: Any = _UnknownScan()

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from .conf import FILE_PREFIX
+from .isolation import Level
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
     from .catalog import Catalog
+    from .isolation import Wish
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,9 @@ class Facts:
 
     scope: bytes = b""
     """Whose eyes the catalog is read with, where they differ."""
+
+    level: Level = Level.CURRENT
+    """The isolation level of a new session's transactions."""
 
     identity: bytes = field(init=False)
     place: bytes = field(init=False)
@@ -75,9 +80,6 @@ class Vendor(Protocol):
     name: str
     dialect: int
     """The dialect of `_engine.scan`."""
-    snapshot: bool
-    """Whether a transaction's reads see one instant."""
-
     born_marked: bool
     """Whether a new segment must distrust transactions older than itself (PROTOCOL 2.6)."""
 
@@ -103,6 +105,15 @@ class Vendor(Protocol):
     def in_autocommit(self, driver: Any) -> bool:
         """Whether the next statement commits when it has run: no transaction, no BEGIN to come, no
         pipeline."""
+
+    def next_level(self, driver: Any, default: Level) -> Level | None:
+        """Of the next transaction, statements in autocommit included; `default` is the session's.
+
+        None: not sure.
+        """
+
+    def isolation_wish(self, sql: str) -> Wish | None:
+        """What a statement asks of isolation levels; None: not sure."""
 
     def broken(self, driver: Any) -> bool:
         """Whether the next statement is bound to fail."""

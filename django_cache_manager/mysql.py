@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
     from .catalog import Catalog
+    from .isolation import Level, Wish
 
 # The uptime is counted from the server's start to this statement's, which is what UNIX_TIMESTAMP()
 # gives: the difference is the same at every call.
@@ -70,7 +71,6 @@ class MySQL:
 
     name = "mysql"
     dialect = _engine.MYSQL
-    snapshot = False
     born_marked = True
     drains = False
     configured_by_sql = True
@@ -156,6 +156,12 @@ class MySQL:
     def in_autocommit(self, driver: Any) -> bool:
         seen = _status(driver) & (_IN_TRANSACTION | _AUTOCOMMIT | _MORE_RESULTS)
         return bool(driver.open) and seen == _AUTOCOMMIT
+
+    def next_level(self, driver: Any, default: Level) -> Level | None:
+        return default
+
+    def isolation_wish(self, sql: str) -> Wish | None:
+        return None
 
     def broken(self, driver: Any) -> bool:
         return False

@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Any
 from . import _engine
 from .catalog import Catalog, ascii_lower
 from .identity import Facts
+from .isolation import POSTGRESQL_LEVELS, Level, postgresql_wish
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from django.db.backends.base.base import BaseDatabaseWrapper
+
+    from .isolation import Wish
 
 _IDENTIFY = """
 SELECT (SELECT system_identifier FROM pg_catalog.pg_control_system())::text,
@@ -25,7 +28,6 @@ SELECT (SELECT system_identifier FROM pg_catalog.pg_control_system())::text,
        (SELECT extract(epoch FROM backend_start)::text FROM pg_catalog.pg_stat_activity
         WHERE pid = pg_catalog.pg_backend_pid()),
        pg_catalog.pg_is_in_recovery(),
-       pg_catalog.current_setting('transaction_isolation'),
        pg_catalog.current_setting('default_transaction_isolation'),
        pg_catalog.current_setting('synchronous_commit'), pg_catalog.current_setting('fsync'),
        pg_catalog.current_setting('search_path'),
@@ -81,6 +83,9 @@ _READY = 1  # psycopg2's STATUS_READY
 _OWN = "session"
 _POOLED = "pooled"
 
+# Constants of psycopg2.extensions.
+_PSYCOPG2_LEVELS = {1: Level.CURRENT, 2: Level.SNAPSHOT, 3: Level.SERIALIZABLE, 4: Level.CURRENT}
+
 _KINDS = {
     "v": "is a view",
     "m": "is a materialized view",
@@ -90,11 +95,10 @@ _KINDS = {
 
 
 class PostgreSQL:
-    """PROTOCOL's rules for PostgreSQL at READ COMMITTED; other levels are uncached."""
+    """PROTOCOL's rules for PostgreSQL, at every isolation level."""
 
     name = "postgresql"
     dialect = _engine.POSTGRESQL
-    snapshot = False
     born_marked = True
     drains = False
     configured_by_sql = False
@@ -102,16 +106,14 @@ class PostgreSQL:
     def identify(self, connection: BaseDatabaseWrapper, driver: Any) -> Facts:
         row = _query(driver, _IDENTIFY)[0]
         (system, oid, start, database, user, pid, since, standby) = row[:8]
-        (isolation, default_isolation, durable, fsync, search_path, replication_role) = row[8:]
-        wanted = str(getattr(connection, "isolation_level", "") or "")
+        (isolation, durable, fsync, search_path, replication_role) = row[8:]
+        level = POSTGRESQL_LEVELS.get(isolation)
         pooled = pid != driver.info.backend_pid
         reason = None
         if standby:
             reason = "the server is a standby"
-        elif isolation != "read committed" or default_isolation != "read committed":
+        elif level is None:
             reason = f"the session's isolation level is {isolation}"
-        elif not _read_committed(connection):
-            reason = f"the isolation level in OPTIONS is {wanted}"
         elif durable == "off" or fsync == "off":
             reason = "synchronous_commit or fsync is off: a crash may lose commits"
         elif replication_role != "origin":
@@ -128,6 +130,7 @@ class PostgreSQL:
             user=f"{user} {search_path} {self.driver_name(driver)} {_time_zone(driver)}",
             session=f"{_POOLED if pooled else _OWN}\0{user}\0{pid}\0{since}".encode(),
             uncached=reason,
+            level=level or Level.SERIALIZABLE,
         )
 
     @staticmethod
@@ -160,6 +163,21 @@ class PostgreSQL:
             and int(driver.info.transaction_status) == self._IDLE
             and not self.pipelined(driver)
         )
+
+    def next_level(self, driver: Any, default: Level) -> Level | None:
+        wanted = driver.isolation_level  # OPTIONS has put it there
+        if wanted is None:
+            return default
+        if self.driver_name(driver) == "psycopg2":
+            level = _PSYCOPG2_LEVELS.get(int(wanted))
+            # Asked in autocommit, psycopg2 sets the session's default; asked before, it doesn't.
+            serializable = driver.autocommit and Level.SERIALIZABLE in (level, default)
+            return Level.SERIALIZABLE if serializable else level
+        # psycopg 3 names it in its BEGIN, and there alone.
+        return default if driver.autocommit else POSTGRESQL_LEVELS.get(_spelt(wanted))
+
+    def isolation_wish(self, sql: str) -> Wish | None:
+        return postgresql_wish(sql)
 
     def broken(self, driver: Any) -> bool:
         return int(driver.info.transaction_status) in (self._IN_ERROR, self._UNKNOWN)
@@ -286,11 +304,8 @@ def _refusal(kind: str, persistence: str, secured: bool, inherits: bool) -> str 
     return None
 
 
-def _read_committed(connection: BaseDatabaseWrapper) -> bool:
-    from django.db.backends.postgresql.psycopg_any import IsolationLevel
-
-    level = getattr(connection, "isolation_level", IsolationLevel.READ_COMMITTED)
-    return bool(level == IsolationLevel.READ_COMMITTED)
+def _spelt(level: Any) -> str:
+    return str(level.name).replace("_", " ").lower()
 
 
 def _time_zone(driver: Any) -> str:

@@ -213,7 +213,7 @@ class _Read:
 
     def _find(self, place: _Place) -> Result | None:
         state, segment = place.state, place.segment
-        limit = state.hit_limit(self.connection)
+        limit = state.hit_limit(self.connection, place.facts)
         if limit is None:
             return None
         if not self._own(place):

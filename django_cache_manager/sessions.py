@@ -14,6 +14,8 @@ from .identity import Facts, Vendor
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
+    from .isolation import Level
+
 ASK_AGAIN_SECONDS: Final = 1.0
 """How long a server that didn't tell what it is isn't asked again."""
 
@@ -31,6 +33,11 @@ class DriverSession:
     """Temporary triggers may make a write to one table a write to any."""
     attached: list[Facts] = field(default_factory=list)
     asked_at: float = field(default_factory=time.monotonic)
+    level: Level = field(init=False)
+    """Of the transactions to come, unless the driver or SQL asks for another."""
+
+    def __post_init__(self) -> None:
+        self.level = self.facts.level
 
     def is_recent(self) -> bool:
         return time.monotonic() < self.asked_at + ASK_AGAIN_SECONDS

@@ -7,9 +7,12 @@ a name that is missing costs speed, never truth.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from . import _engine
+from . import _engine, conf
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _AGGREGATES = """
 count sum avg min max total group_concat string_agg array_agg json_agg jsonb_agg
@@ -137,3 +140,15 @@ _CACHEABLE_OF_MYSQL: Final = CACHEABLE | frozenset(_OF_MYSQL.split())
 def cacheable(dialect: int) -> frozenset[str]:
     """The functions of one of `_engine.scan`'s dialects."""
     return _CACHEABLE_OF_MYSQL if dialect == _engine.MYSQL else CACHEABLE
+
+
+def write_nothing(called: Iterable[str], suspect: frozenset[str] | None, dialect: int) -> bool:
+    """Whether none of the functions that a SELECT calls writes a row (PROTOCOL 2.8).
+
+    `suspect`: those of the database that may, or None where it hasn't told.
+    """
+    declared = conf.current().functions
+    if suspect is None:
+        known = cacheable(dialect)
+        return all(name in known or name in declared for name in called)
+    return not any(name in suspect and name not in declared for name in called)

@@ -12,11 +12,14 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from . import _engine
 from .catalog import Catalog, ascii_lower
 from .identity import Facts, private_generation
+from .isolation import Level
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from django.db.backends.base.base import BaseDatabaseWrapper
+
+    from .isolation import Wish
 
 _CASCADING = ("CASCADE", "SET NULL", "SET DEFAULT")
 
@@ -63,7 +66,6 @@ class SQLite:
 
     name = "sqlite"
     dialect = _engine.SQLITE
-    snapshot = True
     born_marked = False
     drains = True
     configured_by_sql = False
@@ -91,6 +93,7 @@ class SQLite:
             generation=private_generation() + b" %d" % number,
             private=True,
             uncached="PRAGMA read_uncommitted is on" if uncommitted else None,
+            level=Level.SNAPSHOT,
         )
 
     def _file_facts(self, path: str) -> Facts:
@@ -103,6 +106,7 @@ class SQLite:
             session=_SESSION,
             uncached=reason,
             path=path,
+            level=Level.SNAPSHOT,
         )
 
     def peek(self, connection: BaseDatabaseWrapper) -> Facts | None:
@@ -131,6 +135,12 @@ class SQLite:
             return not driver.in_transaction
         except Exception:  # a closed connection: the driver says so
             return False
+
+    def next_level(self, driver: Any, default: Level) -> Level | None:
+        return default
+
+    def isolation_wish(self, sql: str) -> Wish | None:
+        return None  # PRAGMA read_uncommitted
 
     def broken(self, driver: Any) -> bool:
         return False

@@ -71,7 +71,7 @@ def _() -> None:
 def _() -> None:
     """4.1: a snapshot transaction hits whatever is valid."""
     connection_state.ConnectionState.hit_limit = (  # type: ignore[method-assign]
-        lambda self, connection: _engine.NO_LIMIT
+        lambda self, connection, facts: _engine.NO_LIMIT
     )
 
 

@@ -48,12 +48,15 @@ def pooler(request: pytest.FixtureRequest, schema: None) -> Iterator[servers.PgB
 def alias_of(name: str, **changes: object) -> Iterator[str]:
     """Another alias of the default database."""
     connections.databases[name] = {**connections.databases["default"], **changes}
-    yield name
-    if hasattr(connections._connections, name):
-        connections[name].close()
-        connections[name].close_pool() if hasattr(connections[name], "close_pool") else None
-        delattr(connections._connections, name)
-    del connections.databases[name]
+    try:
+        yield name
+    finally:
+        if hasattr(connections._connections, name):
+            connections[name].close()
+            if hasattr(connections[name], "close_pool"):
+                connections[name].close_pool()
+            delattr(connections._connections, name)
+        del connections.databases[name]
 
 
 @pytest.fixture
