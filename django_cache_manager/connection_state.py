@@ -33,7 +33,6 @@ EVERYTHING: Final = None
 
 _READ_ONLY = _engine.READ | _engine.LOCKING | _engine.SYSTEM
 _CONFIGURES = _engine.HARMLESS | _engine.ISOLATION | _engine.SESSION | _engine.SYSTEM
-_BEGINS_ANOTHER = _engine.BEGIN | _engine.COMMIT | _engine.ROLLBACK
 _ANY_TABLE = (
     _engine.COMMIT
     | _engine.UNKNOWN
@@ -145,17 +144,16 @@ class ConnectionState:
         driver = self.driver
         if driver is None:
             # Without autocommit the read would begin a transaction, at a level that isn't known.
-            alone = connection.settings_dict["AUTOCOMMIT"] and facts.level is not Level.SERIALIZABLE
-            return _engine.NO_LIMIT if alone else None
+            alone = connection.settings_dict["AUTOCOMMIT"]
+            return _engine.NO_LIMIT if alone and facts.level is not Level.SERIALIZABLE else None
         if self.errored or self.vendor.broken(driver) or self.vendor.pipelined(driver):
             return None
         if self.vendor.in_transaction(driver):
             if connection.autocommit and not connection.in_atomic_block:
                 return None
             return self.view.hit_limit()
-        # A statement in autocommit is a transaction of its own, and a serializable one that only
-        # reads may be the one that shows an anomaly: the server has to see it (PROTOCOL 4.2). One
-        # that begins a transaction takes its snapshot (PROTOCOL 4.1).
+        # A lone SELECT at SERIALIZABLE may be what shows an anomaly: the server has to see it
+        # (PROTOCOL 4.2). One that begins a transaction takes its snapshot (PROTOCOL 4.1).
         level = self._next_level()
         alone = level is Level.SNAPSHOT and not self.vendor.will_begin(driver)
         return _engine.NO_LIMIT if level is Level.CURRENT or alone else None
@@ -275,10 +273,11 @@ class ConnectionState:
         """Whether the functions of a SELECT write no row (PROTOCOL 2.8)."""
         if not scan.functions or self.vendor.dialect == _engine.SQLITE or self.session is None:
             return True
-        segment = self._segment()
-        catalog = segment.current_catalog() if segment is not None else None
-        if catalog is None and segment is not None and not self.vendor.in_transaction(self.driver):
-            catalog = segment.read_catalog(self.driver)
+        catalog, segment = None, self._segment()
+        if segment is not None:
+            catalog = segment.current_catalog()
+            if catalog is None and not self.vendor.in_transaction(self.driver):
+                catalog = segment.read_catalog(self.driver)
         suspect = None if catalog is None else catalog.suspect_functions
         return sql_functions.write_nothing(scan.functions, suspect, self.vendor.dialect)
 
@@ -402,7 +401,9 @@ class ConnectionState:
             if bracket is None and error is None and not flags & _engine.ROLLBACK:
                 self._stamp_what_committed()
             self._transaction_ended()
-        elif before and error is None and flags & _BEGINS_ANOTHER:
+        elif (
+            before and error is None and flags & (_engine.BEGIN | _engine.COMMIT | _engine.ROLLBACK)
+        ):
             self.view.level = None  # COMMIT AND CHAIN, ROLLBACK; BEGIN: another, begun unseen
         if flags & _engine.ROLLBACK_TO:
             self.overlay.clear()
