@@ -401,10 +401,8 @@ class ConnectionState:
             if bracket is None and error is None and not flags & _engine.ROLLBACK:
                 self._stamp_what_committed()
             self._transaction_ended()
-        elif (
-            before and error is None and flags & (_engine.BEGIN | _engine.COMMIT | _engine.ROLLBACK)
-        ):
-            self.view.level = None  # COMMIT AND CHAIN, ROLLBACK; BEGIN: another, begun unseen
+        elif before and error is None:
+            self.view.went_on(flags)
         if flags & _engine.ROLLBACK_TO:
             self.overlay.clear()
             self.errored = False
@@ -486,17 +484,14 @@ class ConnectionState:
         """`time` is the clock before whatever made the driver send BEGIN (PROTOCOL 3.3)."""
         # An older SELECT still open pins SQLite's snapshot before it (PROTOCOL 3.1).
         self.view.began(self._next_level(), None if self.unfinished else time)
-        self._nothing_written()
-
-    def _transaction_ended(self) -> None:
-        self.view.ended()
-        self._nothing_written()
-
-    def _nothing_written(self) -> None:
         self.begun_by_savepoint = False
         self.errored = False
         self.dirty = set()
         self.overlay.clear()
+
+    def _transaction_ended(self) -> None:
+        self._transaction_began(None)
+        self.view.ended()
 
     def soil(self, tables: frozenset[str] | None) -> None:
         if tables is EVERYTHING:

@@ -60,6 +60,12 @@ class TransactionView:
     def ended(self) -> None:
         self.began(None, None)
 
+    def went_on(self, flags: int) -> None:
+        """A statement has left a transaction open. COMMIT AND CHAIN, or ROLLBACK; BEGIN: another
+        one, begun unseen."""
+        if flags & (_engine.BEGIN | _engine.COMMIT | _engine.ROLLBACK):
+            self.level = None
+
     def hit_limit(self) -> int | None:
         """The latest stamp that a hit's cells may have; None: no hit."""
         if self.level is Level.CURRENT:
