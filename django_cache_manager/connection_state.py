@@ -11,6 +11,8 @@ import contextlib
 import weakref
 from typing import TYPE_CHECKING, Any, Final
 
+from django.db.backends.base.base import BaseDatabaseWrapper
+
 from . import _engine, conf, isolation, plain_writes, recovery, sql_functions
 from .brackets import Bracket
 from .cursors import UNKNOWN_SCAN, BufferedCursor, answer, await_the_rest, text_of
@@ -25,7 +27,6 @@ from .sessions import DriverSession, last_known, session_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from django.db.backends.base.base import BaseDatabaseWrapper
     from django.db.backends.utils import CursorWrapper
 
 EVERYTHING: Final = None
@@ -68,6 +69,12 @@ class ConnectionState:
         """Writes of unknown outcome, until the same session answers again (PROTOCOL 2.5)."""
         self.plain_writes: dict[str, PlainWrite] = {}
         """By the statement's text; of the present driver's connection."""
+        self.configures_cursors = (
+            type(connection)._cursor is not BaseDatabaseWrapper._cursor
+            and "schema_name" not in connection.__dict__
+        )
+        """Whether a backend of somebody else's may send SQL of its own with each cursor, of which
+        nothing is known. With `schema_name` (in the key) it is one of the tenants' packages."""
         self._committed: list[frozenset[str] | None] = []
         """What was committed and is told when Django has left the transaction."""
 
@@ -135,6 +142,8 @@ class ConnectionState:
         """Why this connection may neither hit nor fill, or None."""
         if self.alias in conf.current().replicas:
             return "the alias is in REPLICAS"
+        if self.configures_cursors:
+            return "its ENGINE has a _cursor() of its own, which may lead to other tables"
         if self.session is not None:
             return self.session.off or self.session.facts.uncached
         return None

@@ -46,7 +46,10 @@ def sql_key(
     zone = connection.timezone_name
     # PostgreSQL refuses some statements when the server binds the parameters.
     binding = bool(connection.settings_dict["OPTIONS"].get("server_side_binding"))
-    head = (kind, columns, facts.user, zone, binding, bool(django_settings.USE_TZ), sql)
+    # Packages for tenants set it, and lead each cursor to the tenant's schema.
+    tenant = connection.__dict__.get("schema_name")
+    use_tz = bool(django_settings.USE_TZ)
+    head = (kind, columns, facts.user, zone, binding, use_tz, tenant, sql)
     try:
         return _engine.encode_key((*head, *params))
     except _engine.Unencodable:

@@ -31,8 +31,19 @@ SELECT (SELECT system_identifier FROM pg_catalog.pg_control_system())::text,
        pg_catalog.current_setting('default_transaction_isolation'),
        pg_catalog.current_setting('synchronous_commit'), pg_catalog.current_setting('fsync'),
        pg_catalog.current_setting('search_path'),
-       pg_catalog.current_setting('session_replication_role')
+       pg_catalog.current_setting('session_replication_role'),
+       pg_catalog.concat_ws(' ', {meaning})
 """
+
+# What a role's, a database's or a connection's own setting of these changes in an answer.
+_MEANING = (
+    "DateStyle IntervalStyle extra_float_digits bytea_output lc_monetary lc_numeric lc_time"
+    " default_text_search_config xmlbinary xmloption array_nulls transform_null_equals row_security"
+    " standard_conforming_strings timezone_abbreviations client_encoding"
+).split()
+_IDENTIFY = _IDENTIFY.format(
+    meaning=", ".join(f"pg_catalog.current_setting('{name}')" for name in _MEANING)
+)
 
 _RELATIONS = """
 SELECT c.oid, c.relname::text, c.relkind::text, c.relpersistence::text, c.relrowsecurity,
@@ -106,7 +117,7 @@ class PostgreSQL:
     def identify(self, connection: BaseDatabaseWrapper, driver: Any) -> Facts:
         row = _query(driver, _IDENTIFY)[0]
         (system, oid, start, database, user, pid, since, standby) = row[:8]
-        (isolation, durable, fsync, search_path, replication_role) = row[8:]
+        (isolation, durable, fsync, search_path, replication_role) = row[8:13]
         level = POSTGRESQL_LEVELS.get(isolation)
         pooled = pid != driver.info.backend_pid
         reason = None
@@ -127,7 +138,7 @@ class PostgreSQL:
             vendor=self,
             family=f"postgresql {system} {oid} {database}".encode(),
             generation=f"started {start}".encode(),
-            user=f"{user} {search_path} {self.driver_name(driver)} {_time_zone(driver)}",
+            user=f"{user} {search_path} {self.driver_name(driver)} {_time_zone(driver)} {row[13]}",
             session=f"{_POOLED if pooled else _OWN}\0{user}\0{pid}\0{since}".encode(),
             uncached=reason,
             level=level or Level.SERIALIZABLE,
