@@ -3,6 +3,8 @@
 from django.db.models import QuerySet
 from django.db.models.manager import BaseManager, Manager
 
+from .querysets import opt_out
+
 
 class CachingQuerySet(QuerySet):
     """A QuerySet whose results come from the cache where they hold, and go there.
@@ -13,11 +15,7 @@ class CachingQuerySet(QuerySet):
 
     caching = True
     """A subclass with `caching = False` is not cached; so is any other queryset class with it."""
-
-    def __init__(self, model=None, query=None, using=None, hints=None):
-        super().__init__(model, query, using, hints)
-        if query is None:
-            self._query.caching = self.caching is not False
+    is_caching_queryset = True
 
     def __repr__(self):
         shown = super().__repr__()
@@ -31,7 +29,7 @@ class CachingQuerySet(QuerySet):
         Writes are seen all the same.
         """
         clone = self._chain()
-        clone.query.caching = False
+        opt_out(clone)
         return clone
 
 

@@ -7,6 +7,7 @@ _M = TypeVar("_M", bound=Model)
 
 class CachingQuerySet(QuerySet[_M]):
     caching: bool
+    is_caching_queryset: bool
     def nocache(self) -> Self: ...
 
 class CacheManager(Manager[_M]):

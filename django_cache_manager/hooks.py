@@ -29,16 +29,19 @@ from django.db.models.query import (
     NamedValuesListIterable,
     QuerySet,
     ValuesIterable,
+    ValuesListIterable,
 )
+from django.db.models.query_utils import RegisterLookupMixin
 from django.db.models.sql import RawQuery
 from django.db.models.sql.compiler import SQLCompiler
 from django.db.models.sql.constants import GET_ITERATOR_CHUNK_SIZE, MULTI
 from django.utils.functional import cached_property
 
-from . import iterables, reads
+from . import answers, calls, iterables, querysets, reads, traces
 from .cache_manager import CacheManager, is_caching, opts_out
 from .connection_state import state_of
 from .open_ended import open_ended
+from .querysets import opt_out
 from .raw import CachedRawQuery
 from .results import Hit, rows_of
 
@@ -78,6 +81,7 @@ _EXPECTED: Final[dict[tuple[type, str], tuple[str, ...]]] = {
         "force_begin_transaction_with_broken_autocommit",
     ),
     (SQLCompiler, "execute_sql"): ("self", "result_type", "chunked_fetch", "chunk_size"),
+    (RegisterLookupMixin, "_clear_cached_class_lookups"): ("cls",),
     (SQLCompiler, "results_iter"): (
         "self",
         "results",
@@ -95,7 +99,61 @@ _EXPECTED: Final[dict[tuple[type, str], tuple[str, ...]]] = {
     (ValuesIterable, "__iter__"): ("self",),
     (NamedValuesListIterable, "__iter__"): ("self",),
     (FlatValuesListIterable, "__iter__"): ("self",),
+    (ValuesListIterable, "__iter__"): ("self",),
+    (QuerySet, "__getstate__"): ("self",),
+    (QuerySet, "__deepcopy__"): ("self", "memo"),
+    (QuerySet, "all"): ("self",),
+    (QuerySet, "filter"): ("self", "*args", "kwargs"),
+    (QuerySet, "exclude"): ("self", "*args", "kwargs"),
+    (QuerySet, "order_by"): ("self", "*field_names"),
+    (QuerySet, "reverse"): ("self",),
+    (QuerySet, "distinct"): ("self", "*field_names"),
+    (QuerySet, "select_related"): ("self", "*fields"),
+    (QuerySet, "prefetch_related"): ("self", "*lookups"),
+    (QuerySet, "only"): ("self", "*fields"),
+    (QuerySet, "defer"): ("self", "*fields"),
+    (QuerySet, "values"): ("self", "*fields", "expressions"),
+    (QuerySet, "values_list"): ("self", "*fields", "flat", "named"),
+    (QuerySet, "using"): ("self", "alias"),
+    (QuerySet, "__getitem__"): ("self", "k"),
+    (QuerySet, "_fetch_all"): ("self",),
+    (QuerySet, "count"): ("self",),
+    (QuerySet, "exists"): ("self",),
+    (QuerySet, "first"): ("self",),
+    (QuerySet, "last"): ("self",),
+    (QuerySet, "get"): ("self", "*args", "kwargs"),
+    (QuerySet, "in_bulk"): ("self", "id_list", "field_name"),
 }
+
+_QUERYSET: Final[dict[str, Callable[[Any], Any]]] = {
+    "__init__": querysets.init,
+    "query": querysets.query,
+    "ordered": querysets.ordered,
+    "__getstate__": querysets.getstate,
+    "__deepcopy__": querysets.deepcopy,
+    "all": querysets.following(calls.names_call),
+    "filter": querysets.filtering,
+    "exclude": querysets.filtering,
+    "order_by": querysets.following(calls.names_call),
+    "reverse": querysets.following(calls.names_call),
+    "distinct": querysets.following(calls.names_call),
+    "select_related": querysets.following(calls.names_call),
+    "prefetch_related": querysets.following(calls.names_call),
+    "only": querysets.following(calls.names_call),
+    "defer": querysets.following(calls.names_call),
+    "values": querysets.following(calls.names_call),
+    "values_list": querysets.following(calls.names_call),
+    "using": querysets.using,
+    "__getitem__": querysets.getitem,
+    "_fetch_all": querysets.fetch_all,
+    "count": querysets.answered(answers.COUNT),
+    "exists": querysets.answered(answers.EXISTS),
+    "first": querysets.answered(answers.FIRST),
+    "last": querysets.answered(answers.LAST),
+    "get": querysets.get,
+    "in_bulk": querysets.privately,
+}
+"""What of a queryset can do without its Query; the reasons are in traces.py."""
 
 _originals: dict[tuple[type, str], Any] = {}
 _lock = threading.Lock()
@@ -148,9 +206,15 @@ def install() -> None:
         _patch(ValuesIterable, "__iter__", _items(iterables.dicts))
         _patch(NamedValuesListIterable, "__iter__", _items(iterables.named))
         _patch(FlatValuesListIterable, "__iter__", _items(iterables.flat))
+        _patch(ValuesListIterable, "__iter__", _items(iterables.tuples))
         _patch(Options, "base_manager", _base_manager)
+        _patch(RegisterLookupMixin, "_clear_cached_class_lookups", _lookups_changed)
         _patch(QuerySet, "raw", _raw)
-        _patch(QuerySet, "__init__", _queryset_init)
+        for name, make in _QUERYSET.items():
+            _patch(QuerySet, name, make)
+        _add(QuerySet, "_query", querysets.hidden_query)
+        _add(QuerySet, "_trace", None)
+        _add(QuerySet, "_is_private", False)
         _patch(BaseManager, "get_queryset", _get_queryset)
 
 
@@ -165,9 +229,20 @@ def _patch(owner: type, name: str, make: Callable[[Any], Any]) -> None:
     patched = make(original)
     if isinstance(patched, cached_property):
         patched.__set_name__(owner, name)
+    elif isinstance(patched, property):
+        patched.__doc__ = original.__doc__
+    elif isinstance(patched, classmethod):
+        functools.update_wrapper(patched.__func__, original.__func__)
     else:
         functools.update_wrapper(patched, original)
     setattr(owner, name, patched)
+
+
+def _add(owner: type, name: str, value: Any) -> None:
+    """Puts what Django has nothing for."""
+    if name in vars(owner):
+        raise AttributeError(f"{owner.__qualname__}.{name} is there already")
+    setattr(owner, name, value)
 
 
 # --- writes -------------------------------------------------------------------------------------
@@ -331,6 +406,16 @@ def _items(make: Callable[[Any, Any], Any]) -> Callable[[Any], Any]:
     return patch
 
 
+def _lookups_changed(original: Any) -> Any:
+    """Called whenever a lookup is registered or taken back: a trace may mean another query then."""
+
+    def clear(cls: type) -> None:
+        traces.forget()
+        original.__func__(cls)
+
+    return classmethod(clear)
+
+
 def _base_manager(original: Any) -> Any:
     def base_manager(self: Any) -> Any:
         manager: Any = original.func(self)
@@ -349,26 +434,11 @@ def _base_manager(original: Any) -> Any:
 # --- opting out ---------------------------------------------------------------------------------
 
 
-def _queryset_init(original: Any) -> Any:
-    def init(
-        self: QuerySet[Any],
-        model: Any = None,
-        query: Any = None,
-        using: Any = None,
-        hints: Any = None,
-    ) -> None:
-        original(self, model, query, using, hints)
-        if query is None and opts_out(self):
-            self._query.caching = False
-
-    return init
-
-
 def _get_queryset(original: Any) -> Any:
     def get_queryset(self: BaseManager[Any]) -> Any:
         queryset = original(self)
         if opts_out(self):
-            queryset._query.caching = False
+            opt_out(queryset)
         return queryset
 
     return get_queryset

@@ -14,14 +14,16 @@ from django.db.models.query import QuerySet
 from django.db.models.sql.compiler import SQLCompiler
 from django.db.models.utils import create_namedtuple_class
 
-from . import _engine, policy, row_plans
+from . import _engine, captures, policy, row_plans
 from .results import Conversion, Hit, conversion_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     Original = Callable[[Any], Iterable[Any]]
-    Answer = Callable[[Any, SQLCompiler, list[Any], Conversion], list[Any]]
+    Items = Callable[[Any, str, list[Any], bool], list[Any]]
+    """Makes a queryset's items of an alias's rows; the last: copying what is in them."""
+    Recipe = Callable[[Any, SQLCompiler, Conversion], Items]
 
 
 class _Prepared:
@@ -35,7 +37,7 @@ class _Prepared:
         return getattr(self._prepared, name)
 
 
-def _chunks(original: Original, iterable: Any, answer: Answer) -> Iterator[Iterable[Any]]:
+def _chunks(original: Original, iterable: Any, recipe: Recipe) -> Iterator[Iterable[Any]]:
     """The items, in as many pieces as an iterator() asks for."""
     queryset = iterable.queryset
     if not isinstance(queryset, QuerySet) or not policy.wants(queryset.query):
@@ -54,36 +56,47 @@ def _chunks(original: Original, iterable: Any, answer: Answer) -> Iterator[Itera
         compiler.execute_sql = lambda *_, **__: results
         ready = _Prepared(query, get_compiler=lambda *_, **__: compiler)
         again.queryset = _Prepared(queryset, query=ready, db=db)
-        yield original(again)
+        try:
+            yield original(again)
+        finally:
+            del compiler.execute_sql  # or a cursor left early would stay open with this cycle
         return
-    rows = conversion.rows
+    rows, items = conversion.rows, recipe(queryset, compiler, conversion)
+    captures.note_items(results.result, rows, conversion.copies, items)
     # The instances of one read know each other, in Django 6.1's FETCH_PEERS.
     peers = getattr(getattr(queryset, "_fetch_mode", None), "track_peers", False)
     step = size if chunked and not peers else len(rows)
     for start in range(0, len(rows), max(step, 1)):
         part = rows if step >= len(rows) else rows[start : start + step]
-        yield answer(queryset, compiler, part, conversion)
+        yield items(queryset, db, part, conversion.copies)
 
 
-def _lazily(answer: Answer) -> Callable[[Original, Any], Iterator[Any]]:
+def _lazily(recipe: Recipe) -> Callable[[Original, Any], Iterator[Any]]:
     def items(original: Original, iterable: Any) -> Iterator[Any]:
-        return chain.from_iterable(_chunks(original, iterable, answer))
+        return chain.from_iterable(_chunks(original, iterable, recipe))
 
     return items
 
 
-def _instances(
-    queryset: Any, compiler: SQLCompiler, rows: list[Any], conversion: Conversion
-) -> list[Any]:
-    return row_plans.rows_to_objects(
-        row_plans.plan_of(compiler),
-        rows,
-        compiler.using,
-        queryset._known_related_objects,
-        getattr(queryset, "_fetch_mode", None),
-        copy=conversion.copies,
-        as_lists=conversion.signature is not None,
-    )
+# Each recipe takes from the compiler what it needs, so that its items can be made without one.
+
+
+def _instances(queryset: Any, compiler: SQLCompiler, conversion: Conversion) -> Items:
+    plan = row_plans.plan_of(compiler)
+    as_lists = conversion.signature is not None
+
+    def items(queryset: Any, db: str, rows: list[Any], copies: bool) -> list[Any]:
+        return row_plans.rows_to_objects(
+            plan,
+            rows,
+            db,
+            queryset._known_related_objects,
+            getattr(queryset, "_fetch_mode", None),
+            copy=copies,
+            as_lists=as_lists,
+        )
+
+    return items
 
 
 def _names(query: Any) -> list[str]:
@@ -91,28 +104,27 @@ def _names(query: Any) -> list[str]:
     return [*query.extra_select, *query.values_select, *query.annotation_select]
 
 
-def _dicts(
-    queryset: Any, compiler: SQLCompiler, rows: list[Any], conversion: Conversion
-) -> list[Any]:
+def _dicts(queryset: Any, compiler: SQLCompiler, conversion: Conversion) -> Items:
     query = queryset.query
     names = list(query.selected) if query.selected else _names(query)
-    return _engine.row_dicts(rows, names, conversion.copies)
+    return lambda _, __, rows, copies: _engine.row_dicts(rows, names, copies)
 
 
-def _named(
-    queryset: Any, compiler: SQLCompiler, rows: list[Any], conversion: Conversion
-) -> list[Any]:
-    names = queryset._fields or _names(queryset.query)
-    return _engine.row_named(rows, create_namedtuple_class(*names), conversion.copies)
+def _named(queryset: Any, compiler: SQLCompiler, conversion: Conversion) -> Items:
+    kind = create_namedtuple_class(*(queryset._fields or _names(queryset.query)))
+    return lambda _, __, rows, copies: _engine.row_named(rows, kind, copies)
 
 
-def _flat(
-    queryset: Any, compiler: SQLCompiler, rows: list[Any], conversion: Conversion
-) -> list[Any]:
-    return _engine.row_column(rows, 0, conversion.copies)
+def _flat(queryset: Any, compiler: SQLCompiler, conversion: Conversion) -> Items:
+    return lambda _, __, rows, copies: _engine.row_column(rows, 0, copies)
+
+
+def _tuples(queryset: Any, compiler: SQLCompiler, conversion: Conversion) -> Items:
+    return lambda _, __, rows, copies: _engine.row_tuples(rows, True) if copies else list(rows)
 
 
 instances = _lazily(_instances)
 dicts = _lazily(_dicts)
 named = _lazily(_named)
 flat = _lazily(_flat)
+tuples = _lazily(_tuples)

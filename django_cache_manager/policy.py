@@ -31,8 +31,16 @@ def wants(query: Any) -> bool:
         query = inner
     caching = query.__dict__.get("caching")
     if caching is None:
-        caching = _is_selected(query.model)
+        caching = selects(query.model)
     return bool(caching) and conf.current().enabled and not uncached_depth.get()
+
+
+def caching_of(kind: type) -> bool | None:
+    """What a queryset's class says of its queries; None: their model decides."""
+    caching = getattr(kind, "caching", None)
+    if caching is False:
+        return False
+    return True if getattr(kind, "is_caching_queryset", False) else None
 
 
 def why_not(query: Any) -> str | None:
@@ -51,7 +59,8 @@ def why_not(query: Any) -> str | None:
     return "its model has no CacheManager in this queryset, and MODELS does not name it"
 
 
-def _is_selected(model: type[Model] | None) -> bool:
+def selects(model: type[Model] | None) -> bool:
+    """Whether MODELS and EXCLUDE name a model."""
     if model is None:
         return False
     try:

@@ -15,7 +15,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.sql.constants import MULTI, SINGLE
 from django.utils.asyncio import async_unsafe
 
-from . import _engine, conf, keys, policy, stores
+from . import _engine, captures, conf, keys, policy, stores
 from .connection_state import ConnectionState, state_of
 from .dependencies import Dependencies, Uncacheable, names_the_moment, read_dependencies
 from .results import Hit, Result, own_rows
@@ -122,6 +122,33 @@ class _Place:
     key: bytes
 
 
+def place_of(
+    connection: BaseDatabaseWrapper,
+) -> tuple[ConnectionState, Facts, OpenSegment] | None:
+    """Where a read of this connection may be answered from; None: only by the database.
+
+    Raises what a cursor would on an event loop.
+    """
+    if "cursor" in connection.__dict__:
+        return None  # a test case forbids queries here
+    _refuse_event_loop()
+    if type(connection).ensure_connection is not _ensure_connection:
+        connection.ensure_connection()  # a test runner that forbids databases has patched it
+    state = state_of(connection)
+    if state is None:
+        return None
+    facts = state.facts(connection)
+    if facts is None and connection.connection is None and not connection.in_atomic_block:
+        connection.ensure_connection()
+        facts = state.facts(connection)
+    if facts is None or state.off_reason() is not None or facts.uncached is not None:
+        return None
+    try:
+        return state, facts, registry.open(facts)
+    except _engine.SegmentError:
+        return None
+
+
 class _Read:
     """One execution of one compiled query."""
 
@@ -155,11 +182,6 @@ class _Read:
 
     def answer(self, run: Callable[[], Any]) -> Any:
         connection = self.connection
-        if "cursor" in connection.__dict__:
-            return run()  # a test case forbids queries here
-        _refuse_event_loop()
-        if type(connection).ensure_connection is not _ensure_connection:
-            connection.ensure_connection()  # a test runner that forbids databases has patched it
         place = self._place()
         if place is None:
             return run()
@@ -176,22 +198,13 @@ class _Read:
         return self._run_and_keep(place, run)
 
     def _place(self) -> _Place | None:
-        connection = self.connection
-        state = state_of(connection)
-        if state is None:
-            return None
-        facts = state.facts(connection)
-        if facts is None and connection.connection is None and not connection.in_atomic_block:
-            connection.ensure_connection()
-            facts = state.facts(connection)
-        if facts is None or state.off_reason() is not None or facts.uncached is not None:
+        found = place_of(self.connection)
+        if found is None:
             return None
         try:
-            segment = registry.open(facts)
-            key = self.key(facts)
-        except (_engine.SegmentError, _engine.Unencodable):
+            return _Place(*found, self.key(found[1]))
+        except _engine.Unencodable:
             return None
-        return _Place(state, facts, segment, key)
 
     def key(self, facts: Facts) -> bytes:
         """Raises `_engine.Unencodable`."""
@@ -217,7 +230,11 @@ class _Read:
         if limit is None:
             return None
         if not self._own(place):
-            return stores.find(segment, place.key, limit)  # Hit
+            found = stores.find(segment, place.key, limit)  # Hit
+            if found is not None:
+                captures.note_result(place.facts, segment, found)
+            return found
+        captures.note(None)
         own = state.overlay.get(place.key)
         if (
             own is not None
@@ -305,6 +322,7 @@ class _Read:
                 state.overlay.put(place.key, result)  # F3, for this transaction alone
         else:
             stores.keep(segment, place.key, result, encoded, terms.timeout)  # F3
+            captures.note_result(place.facts, segment, result)
 
     def tables(self, state: ConnectionState, segment: OpenSegment) -> frozenset[str]:
         """What the rows depend on, views replaced by what VIEWS says of them.

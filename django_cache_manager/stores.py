@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("django_cache_manager")
 
+ANSWER_BYTES: Final = 256
+"""Of an answer beside its rows."""
+
 BACKEND_REST_SECONDS: Final = 1.0
 """How long a backend that failed is left alone."""
 
@@ -113,6 +116,27 @@ def find(segment: OpenSegment, key: bytes, limit: int) -> Result | None:
     result = Result(rows, cells, at, encoded_size)
     _keep_local(local, segment, key, result, policy.least_timeout())
     return result
+
+
+def find_answer(segment: OpenSegment, key: bytes, limit: int) -> Any:
+    """What `keep_answer` kept, if it holds now; L1 only."""
+    found = _local.ready().get(key, segment.engine, limit)
+    if found is not None:
+        segment.engine.count_hit()
+    return found
+
+
+def keep_answer(
+    segment: OpenSegment, key: bytes, cells: bytes, time: int, answer: Any, rows: list[Any]
+) -> None:
+    """Keeps in L1 what became of a result, for as long as the result holds.
+
+    Not where results expire: L1 doesn't tell when this one will.
+    """
+    if policy.least_timeout() is not None:
+        return
+    size = _engine.footprint(rows) + ANSWER_BYTES
+    _local.ready().put(key, segment.engine, cells, time, answer, size, 0)
 
 
 def keep(

@@ -47,16 +47,23 @@ static int optional_name(PyObject *object, PyObject **out)
     return *out == NULL ? -1 : 0;
 }
 
+static int number_of(PyObject *object, Py_ssize_t *out)
+{
+    Py_ssize_t number = PyLong_Check(object) ? PyLong_AsSsize_t(object) : -1;
+
+    if (number < 0 || number >= PY_SSIZE_T_MAX) {
+        PyErr_Clear();
+        return refuse("a column or a number of nodes must be a number from 0");
+    }
+    *out = number;
+    return 0;
+}
+
 static int column_of(struct row_plan *plan, PyObject *object, Py_ssize_t *out)
 {
-    Py_ssize_t column = PyLong_Check(object) ? PyLong_AsSsize_t(object) : -1;
-
-    if (column < 0 || column >= PY_SSIZE_T_MAX) {
-        PyErr_Clear();
-        return refuse("a column must be a number from 0");
-    }
-    plan->width = Py_MAX(plan->width, column + 1);
-    *out = column;
+    if (number_of(object, out) < 0)
+        return -1;
+    plan->width = Py_MAX(plan->width, *out + 1);
     return 0;
 }
 
@@ -119,7 +126,7 @@ static int parse_node(struct row_plan *plan, Py_ssize_t index, PyObject *given)
         parse_fields(plan, node, PyTuple_GET_ITEM(parts, 1)) < 0 ||
         optional_name(PyTuple_GET_ITEM(parts, 3), &node->local_name) < 0 ||
         optional_name(PyTuple_GET_ITEM(parts, 4), &node->remote_name) < 0 ||
-        column_of(plan, PyTuple_GET_ITEM(parts, 5), &size) < 0)
+        number_of(PyTuple_GET_ITEM(parts, 5), &size) < 0)
         return -1;
     if (size < 1 || size > plan->node_count - index)
         return refuse("a node that ends nowhere");

@@ -1,0 +1,217 @@
+"""QuerySet's methods above the compiler: calls whose Query can wait, and answers without one.
+
+Each function here takes the method of Django's that hooks.py puts it in place of. A queryset
+without a trace goes straight on to it; subclasses and their own methods work as ever.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from . import answers, calls, policy, traces
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Method = Callable[..., Any]
+
+
+def init(original: Method) -> Method:
+    def method(
+        self: Any, model: Any = None, query: Any = None, using: Any = None, hints: Any = None
+    ) -> None:
+        trace = None if query is not None or model is None else traces.root(type(self), model)
+        if trace is not None:
+            original(self, model, traces.UNBUILT, using, hints)
+            self._trace = trace
+            return
+        original(self, model, query, using, hints)
+        caching = policy.caching_of(type(self)) if query is None else None
+        if caching is not None:
+            self._query.caching = caching
+
+    return method
+
+
+def opt_out(queryset: Any) -> None:
+    """Sends a queryset's own query to the database."""
+    traces.leave(queryset)
+    queryset._query.caching = False
+
+
+# --- the Query ----------------------------------------------------------------------------------
+
+
+def _built(self: Any) -> Any:
+    try:
+        return self.__dict__["_query"]
+    except KeyError:
+        if self._trace is None:
+            raise AttributeError("_query") from None
+        return self.__dict__.setdefault("_query", self._trace.build())
+
+
+def _put(self: Any, value: Any) -> None:
+    if value is not traces.UNBUILT:
+        self.__dict__["_query"] = value
+
+
+hidden_query = property(_built, _put)
+"""QuerySet._query, which Django's own methods use: made by a replay when it is asked for."""
+
+
+def query(original: property) -> property:
+    """QuerySet.query, which users have too: whoever has it may change it."""
+    read, write = original.fget, original.fset
+    assert read is not None
+    assert write is not None
+
+    def get(self: Any) -> Any:
+        if self._trace is not None and not self._is_private:
+            traces.leave(self)
+        return read(self)
+
+    def put(self: Any, value: Any) -> None:
+        traces.leave(self)
+        write(self, value)
+
+    return property(get, put)
+
+
+def privately(original: Method) -> Method:
+    """A method of Django's that shows the Query to nobody."""
+
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if self._trace is None or self._is_private:
+            return original(self, *args, **kwargs)
+        self._is_private = True
+        try:
+            return original(self, *args, **kwargs)
+        finally:
+            del self._is_private
+
+    return method
+
+
+def ordered(original: property) -> property:
+    assert original.fget is not None
+    return property(privately(original.fget))
+
+
+def getstate(original: Method) -> Method:
+    def method(self: Any) -> Any:
+        traces.leave(self)
+        state = original(self)
+        state.pop("_trace", None)
+        return state
+
+    return method
+
+
+def deepcopy(original: Method) -> Method:
+    def method(self: Any, memo: Any) -> Any:
+        traces.leave(self)
+        return original(self, memo)
+
+    return method
+
+
+# --- calls --------------------------------------------------------------------------------------
+
+
+def following(encode: Callable[..., calls.Call]) -> Callable[[Method], Method]:
+    """A call that gives another queryset."""
+
+    def patch(original: Method) -> Method:
+        def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+            if self._trace is None:
+                return original(self, *args, **kwargs)
+            return traces.following(self, original, encode, args, kwargs)
+
+        return method
+
+    return patch
+
+
+def filtering(original: Method) -> Method:
+    """filter() and exclude(); a related manager's first is put off till its query is needed."""
+    follow = following(calls.lookups_call)(original)
+
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if self._trace is None or not self._defer_next_filter:
+            return follow(self, *args, **kwargs)
+        trace = traces.resolved(self)
+        if trace is None or trace.shape.is_sliced or self._sticky_filter:
+            return original(self, *args, **kwargs)
+        self._defer_next_filter = False
+        clone: Any = traces.unbuilt(self, trace)
+        clone._deferred_filter = original.__name__ == "exclude", args, kwargs
+        return clone
+
+    return method
+
+
+def using(original: Method) -> Method:
+    def method(self: Any, alias: Any) -> Any:
+        trace = traces.resolved(self)
+        if trace is None or self._sticky_filter:
+            return original(self, alias)
+        clone: Any = traces.unbuilt(self, trace)
+        clone._db = alias
+        return clone
+
+    return method
+
+
+def getitem(original: Method) -> Method:
+    follow = following(calls.slice_call)(original)
+
+    def method(self: Any, k: Any) -> Any:
+        if self._trace is None or self._result_cache is not None or type(k) is not slice:
+            return original(self, k)
+        return follow(self, k)
+
+    return method
+
+
+# --- answers ------------------------------------------------------------------------------------
+
+
+def _items(queryset: Any) -> list[Any]:
+    return list(queryset._iterable_class(queryset))
+
+
+def fetch_all(original: Method) -> Method:
+    def method(self: Any) -> None:
+        if self._trace is not None and self._result_cache is None:
+            trace = traces.resolved(self)
+            self._result_cache = answers.answer(self, trace, answers.ITEMS, _items)
+        original(self)
+
+    return method
+
+
+def answered(kind: int) -> Callable[[Method], Method]:
+    """A method without arguments that runs the query, where there are no results yet."""
+
+    def patch(original: Method) -> Method:
+        def method(self: Any) -> Any:
+            if self._trace is None or self._result_cache is not None:
+                return original(self)
+            return answers.answer(self, traces.resolved(self), kind, original)
+
+        return method
+
+    return patch
+
+
+def get(original: Method) -> Method:
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if self._trace is None:
+            return original(self, *args, **kwargs)
+        found = self.filter(*args, **kwargs) if args or kwargs else self
+        if found._trace is None:
+            return original(self, *args, **kwargs)
+        return answers.answer(found, traces.resolved(found), answers.ONE, original)
+
+    return method

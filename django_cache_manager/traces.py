@@ -1,0 +1,293 @@
+"""Traces: the public calls that made a queryset, a key without its SQL.
+
+A shape is such a chain without its values; a process remembers those that Django has built once
+without an error. The next chain of a known shape isn't built at all: its Query is made by replaying
+the calls, should anything ask for it. The values are of a closed set of exact types (calls.py), for
+which Django neither raises nor warns, so that errors rise where Django raises them.
+
+What isn't known or isn't exactly told drops the trace: then the Query is built as ever, and its key
+is its SQL.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any, Final
+
+from django.db.models.query import QuerySet
+from django.db.models.sql import Query
+
+from . import conf, policy
+from .calls import Call, Step, Unknown, lookups_call
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from django.db.models import Model
+
+MEMO_SHAPES: Final = 4096
+STEPS_MAX: Final = 16
+VALUES_MAX: Final = 1024
+
+_numbers = itertools.count(1)
+_roots: dict[tuple[type[QuerySet[Any]], type[Model]], Trace] = {}
+_count = 0
+
+
+class Shape:
+    """A chain of calls without its values."""
+
+    __slots__ = (
+        "caching",
+        "children",
+        "depth",
+        "fields",
+        "is_sliced",
+        "iterable_class",
+        "model",
+        "number",
+        "ordering",
+        "prefetches",
+    )
+
+    def __init__(self, model: type[Model], built: QuerySet[Any], depth: int) -> None:
+        self.number = next(_numbers)
+        self.model = model
+        self.depth = depth
+        self.children: dict[tuple[Any, ...], Step] = {}
+        # What the calls leave on a queryset beside its Query.
+        self.fields = built._fields
+        self.iterable_class = built._iterable_class
+        self.prefetches = built._prefetch_related_lookups
+        self.is_sliced = built._query.is_sliced
+        self.caching: bool | None = built._query.__dict__.get("caching")
+        self.ordering = model._meta.ordering
+
+
+class Trace:
+    """A shape and its values. Never changed."""
+
+    __slots__ = ("calls", "shape", "values")
+
+    def __init__(
+        self, shape: Shape, values: tuple[Any, ...], calls: tuple[tuple[Any, ...], ...]
+    ) -> None:
+        self.shape = shape
+        self.values = values
+        self.calls = calls
+        """(method, args, kwargs), to be replayed."""
+
+    def build(self) -> Query:
+        """The Query that Django makes of the calls."""
+        queryset = pristine(self.shape.model, self.shape.caching)
+        for method, args, kwargs in self.calls:
+            queryset = method(queryset, *args, **kwargs)
+        return queryset._query
+
+
+class _Unbuilt:
+    """Stands for the Query of a queryset that has a trace instead."""
+
+
+UNBUILT: Final = _Unbuilt()
+
+
+def new_query(model: type[Model], caching: bool | None) -> Query:
+    query = Query(model)
+    if caching is not None:
+        query.__dict__["caching"] = caching
+    return query
+
+
+def pristine(model: type[Model], caching: bool | None) -> QuerySet[Any]:
+    """A queryset of Django's own class, on which calls are replayed."""
+    return QuerySet(model, new_query(model, caching))
+
+
+def leave(queryset: Any) -> None:
+    """From now on the queryset's key is its SQL: its Query may be changed."""
+    if queryset._trace is not None:
+        queryset._query  # noqa: B018 - builds it
+        queryset._trace = None
+
+
+def root(kind: type[QuerySet[Any]], model: type[Model]) -> Trace | None:
+    """The trace of a queryset that nothing was called on, where its class can be traced."""
+    known = _roots.get((kind, model))
+    if known is not None and known.shape.ordering is model._meta.ordering:
+        return known
+    caching = policy.caching_of(kind)
+    if caching is False or not (caching or policy.selects(model)):
+        return None
+    # An expression in Meta.ordering may depend on the time zone.
+    if not _is_traceable(kind) or not all(type(name) is str for name in model._meta.ordering):
+        return None
+    _make_room()
+    shape = Shape(model, pristine(model, caching), 0)
+    known = _roots[kind, model] = Trace(shape, (), ())
+    return known
+
+
+def extended(trace: Trace, call: Call) -> Trace | None:
+    """The trace after a call, if the shape is known."""
+    step = trace.shape.children.get(call.shape)
+    if step is None:
+        return None
+    try:
+        values = step.values_of(call)
+    except Unknown:
+        return None
+    if len(trace.values) + len(values) > VALUES_MAX:
+        return None
+    # An instance may change before the calls are replayed; its value was read at the call.
+    kwargs = call.kwargs if step.readers is None else dict(zip(call.kwargs, values, strict=True))
+    return Trace(
+        step.shape, trace.values + values, (*trace.calls, (call.method, call.args, kwargs))
+    )
+
+
+def learn(trace: Trace, call: Call, built: QuerySet[Any]) -> Trace | None:
+    """The trace of what Django has just built, if calls of this kind may be left unbuilt."""
+    shape = trace.shape
+    if shape.depth >= STEPS_MAX or built._query.combinator:
+        return None
+    try:
+        step = Step(shape.model, call)
+        step.values_of(call)
+    except Unknown:
+        return None
+    _make_room()
+    step.shape = Shape(shape.model, built, shape.depth + 1)
+    shape.children[call.shape] = step
+    return extended(trace, call)
+
+
+def forget() -> None:
+    """Of every model; querysets that are under way keep what they have."""
+    global _count
+    _roots.clear()
+    _traceable.clear()
+    _count = 0
+
+
+conf.on_change(forget)
+
+
+def _make_room() -> None:
+    global _count
+    if _count >= MEMO_SHAPES:
+        forget()
+    _count += 1
+
+
+# --- classes ------------------------------------------------------------------------------------
+
+_OURS: Final = (
+    "__init__ __new__ __setattr__ __getattribute__ _clone _chain _fetch_all __iter__ __len__"
+    " __getitem__ __bool__ query _query db filter exclude _filter_or_exclude"
+    " _filter_or_exclude_inplace order_by values values_list _values all get first last count"
+    " exists in_bulk reverse distinct select_related only defer prefetch_related using ordered"
+    " _not_support_combined_queries _iterator iterator _next_is_sticky"
+    " _check_ordering_first_last_queryset_aggregation _prefetch_related_objects"
+).split()
+"""Methods whose calls aren't made when an answer is at hand: a class that has its own is built as
+Django builds it."""
+
+_traceable: dict[type, bool] = {}
+
+
+def _is_traceable(kind: type[QuerySet[Any]]) -> bool:
+    known = _traceable.get(kind)
+    if known is None:
+        known = _traceable[kind] = _ATTRIBUTES_KNOWN and all(
+            getattr(kind, name, None) is getattr(QuerySet, name, None) for name in _OURS
+        )
+    return known
+
+
+_KEPT: Final = (
+    "model",
+    "_db",
+    "_for_write",
+    "_known_related_objects",
+    "_fetch_mode",
+)
+_RESET: Final = {
+    "_result_cache": None,
+    "_sticky_filter": False,
+    "_prefetch_done": False,
+    "_defer_next_filter": False,
+    "_deferred_filter": None,
+}
+_FROM_SHAPE: Final = ("_query", "_hints", "_prefetch_related_lookups", "_iterable_class", "_fields")
+
+_attributes = set(vars(QuerySet()))
+_kept: Final = tuple(name for name in _KEPT if name in _attributes)
+_ATTRIBUTES_KNOWN: Final = _attributes - {"_cloning_enabled"} == {*_kept, *_RESET, *_FROM_SHAPE}
+"""Whether a queryset has the attributes that we know how to copy."""
+
+
+def unbuilt(queryset: QuerySet[Any], trace: Trace) -> QuerySet[Any]:
+    """What Django's `_chain()` and the last call of `trace` would have made, without its Query."""
+    clone = object.__new__(type(queryset))
+    theirs, own = queryset.__dict__, clone.__dict__
+    for name in _kept:
+        own[name] = theirs[name]
+    own.update(_RESET)
+    shape = trace.shape
+    own["_hints"] = theirs["_hints"] or {}
+    own["_prefetch_related_lookups"] = shape.prefetches
+    own["_iterable_class"] = shape.iterable_class
+    own["_fields"] = shape.fields
+    own["_trace"] = trace
+    return clone
+
+
+def following(
+    queryset: Any, original: Callable[..., Any], encode: Callable[..., Call], args: Any, kwargs: Any
+) -> Any:
+    """A call of `original` on a queryset, unbuilt where its shape is known."""
+    trace = resolved(queryset)
+    if trace is None or queryset._sticky_filter:
+        return original(queryset, *args, **kwargs)
+    try:
+        call = encode(original, args, kwargs)
+    except Unknown:
+        return original(queryset, *args, **kwargs)
+    longer = extended(trace, call)
+    if longer is not None:
+        return unbuilt(queryset, longer)
+    built = original(queryset, *args, **kwargs)
+    queryset._trace = trace
+    built._trace = learn(trace, call, built)
+    return built
+
+
+def _unpatched(method: Any) -> Any:
+    """Django's own, which the calls of a trace are told apart by."""
+    return getattr(method, "__wrapped__", method)
+
+
+def resolved(queryset: Any) -> Trace | None:
+    """The trace of a queryset, with the filter that a related manager has put off: Django reads its
+    instance when the query is needed."""
+    trace: Trace | None = queryset._trace
+    if trace is None or queryset._deferred_filter is None:
+        return trace
+    negate, args, kwargs = queryset._deferred_filter
+    original = _unpatched(QuerySet.exclude if negate else QuerySet.filter)
+    try:
+        call = lookups_call(original, args, kwargs)
+    except Unknown:
+        queryset._trace = None
+        return None
+    longer = extended(trace, call)
+    if longer is not None:
+        queryset.__dict__.pop("_query", None)
+        queryset._deferred_filter = None
+    else:
+        built = queryset.query
+        longer = learn(trace, call, queryset)
+        assert built is queryset._query
+    queryset._trace = longer
+    return longer

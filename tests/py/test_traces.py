@@ -1,0 +1,427 @@
+"""Querysets whose Query waits: the same results, errors, SQL and laziness as Django's."""
+
+import copy
+import datetime
+import decimal
+import enum
+import gc
+import pickle
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.db import connection, models
+from django.db.models import F, Q, QuerySet
+from django.utils.functional import lazystr
+from django.utils.safestring import SafeString
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from observe import assert_cached, assert_hit, assert_right, count_sql, portable
+from testapp.models import Author, Book, Country, Node, Passport, Shelf, Tag
+
+pytestmark = [pytest.mark.cached, pytest.mark.usefixtures("library")]
+
+
+class Colour(models.TextChoices):
+    RED = "red"
+
+
+class Number(enum.IntEnum):
+    ONE = 1
+
+
+VALUES: list[Any] = [
+    0, 1, 2, True, False, 1.0, -1, 2**63, 2**70, None, "", "1", "Ánna", "x' OR 1", "a%", "\x00",
+    float("nan"), float("inf"), decimal.Decimal(1), decimal.Decimal("1.0"),
+    decimal.Decimal("NaN"), datetime.date(1970, 1, 1), datetime.datetime(1970, 1, 1),
+    datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC), datetime.timedelta(1), uuid.UUID(int=1),
+    b"1", [], [1, 2], (1, 2), {1, 2}, [1, None], ["1"], [1, "1"], [True, 1], range(2),
+    Colour.RED, Number.ONE, SafeString("Ánna"), lazystr("Ánna"), F("pk"), Q(pk=1), {"a": 1},
+    [[1], [2]], object, Author(pk=1), Author(), Country(pk="DE"), Book(pk=1),
+]  # fmt: skip
+
+LOOKUPS = [
+    "", "__exact", "__iexact", "__gt", "__gte", "__lt", "__lte", "__in", "__isnull", "__contains",
+    "__icontains", "__startswith", "__endswith", "__range", "__regex", "__year", "__date",
+    "__nonsense",
+]  # fmt: skip
+
+FIELDS = {
+    Author: [
+        "pk", "id", "name", "email", "born", "rank", "country", "country_id", "country__name",
+        "country__pk", "friends", "friends__name", "books", "books__title", "books__author__rank",
+        "passport", "passport__number", "nothing",
+    ],
+    Book: [
+        "pk", "title", "author", "author_id", "author__name", "author__country__code", "editor",
+        "editor__country", "pages", "price", "published", "extra", "extra__a", "tags",
+        "tags__label", "loans__due", "notes__text", "nothing",
+    ],
+    Node: ["pk", "name", "parent", "parent__parent", "parent__name", "children", "weight"],
+    Passport: ["pk", "number", "owner", "owner_id", "owner__country", "owner__books"],
+}  # fmt: skip
+
+
+@st.composite
+def lookups_of(draw: st.DrawFn, model: type[models.Model]) -> dict[str, Any]:
+    fields, lookups = st.sampled_from(FIELDS[model]), st.sampled_from(LOOKUPS)
+    # Twice as often what is likely to be understood.
+    names = st.builds(str.__add__, fields, st.just("") | lookups)
+    return draw(st.dictionaries(names, st.sampled_from(VALUES), max_size=2))
+
+
+Step = tuple[str, tuple[Any, ...], dict[str, Any]]
+
+
+@st.composite
+def step_of(draw: st.DrawFn, model: type[models.Model]) -> Step:
+    name = draw(
+        st.sampled_from(
+            "filter filter filter exclude order_by order_by values values_list only defer"
+            " select_related prefetch_related distinct reverse all slice slice using none".split()
+        )
+    )
+    field = st.sampled_from(FIELDS[model])
+    if name in ("filter", "exclude"):
+        return name, (), draw(lookups_of(model))
+    if name == "order_by":
+        signs = st.sampled_from(["", "-", "-", "+", "?"])
+        names = st.builds(str.__add__, signs, field) | field
+        return name, tuple(draw(st.lists(names, max_size=2))), {}
+    if name in ("values", "values_list", "only", "defer", "select_related", "prefetch_related"):
+        flags = {}
+        if name == "values_list":
+            flags = draw(st.sampled_from([{}, {"flat": True}, {"named": True}, {"flat": 1}]))
+        least = 1 if name == "prefetch_related" else 0
+        return name, tuple(draw(st.lists(field, min_size=least, max_size=2))), flags
+    if name == "slice":
+        bound = st.none() | st.integers(-1, 4)
+        return "__getitem__", (slice(draw(bound), draw(bound)),), {}
+    if name == "using":
+        return name, ("default",), {}
+    return name, (), {}
+
+
+Chain = tuple[type[models.Model], list[Step], str]
+TERMINALS = "list count exists first last get len bool index in_bulk query repr".split()
+
+
+@st.composite
+def chains(draw: st.DrawFn) -> Chain:
+    model = draw(st.sampled_from(list(FIELDS)))
+    steps = draw(st.lists(step_of(model), max_size=4))
+    return model, steps, draw(st.sampled_from(TERMINALS))
+
+
+def end(queryset: Any, terminal: str) -> Any:
+    match terminal:
+        case "list":
+            return list(queryset)
+        case "len":
+            return len(queryset)
+        case "bool":
+            return bool(queryset)
+        case "index":
+            return queryset[0]
+        case "in_bulk":
+            return queryset.in_bulk([1, 2])
+        case "query":
+            return queryset.query.sql_with_params()
+        case "repr":
+            return repr(queryset)
+    return getattr(queryset, terminal)()
+
+
+def run(start: Any, steps: list[Step], terminal: str) -> tuple[int, Any]:
+    """How far it came, and what came of it."""
+    done, queryset = 0, start
+    try:
+        for name, args, kwargs in steps:
+            queryset = getattr(queryset, name)(*args, **kwargs)
+            done += 1
+        return done, portable(end(queryset, terminal))
+    except Exception as error:
+        return done, [type(error).__qualname__, str(error)]
+
+
+def traced(model: type[models.Model]) -> QuerySet[Any]:
+    manager: Any = model.objects  # type: ignore[attr-defined]
+    queryset: QuerySet[Any] = manager.all()
+    return queryset
+
+
+@settings(
+    max_examples=300,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(chains())
+def test_chain_does_what_django_does(chain: Chain) -> None:
+    """Built, left unbuilt, and answered from memory: results, and errors at the same call."""
+    model, steps, terminal = chain
+    expected = run(QuerySet(model), steps, terminal)
+    for _ in range(4):
+        assert run(traced(model), steps, terminal) == expected
+
+
+@settings(
+    max_examples=300,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(st.data())
+def test_equal_keys_mean_equal_queries(data: st.DataObject) -> None:
+    """And the Query that is built late is the one that Django builds at once."""
+    from django_cache_manager import answers
+
+    seen = data.draw(st.just({}))
+    for _ in range(4):
+        model, steps, _ = data.draw(chains())
+        for _ in range(2):
+            queryset, plain = traced(model), QuerySet(model)
+            try:
+                for name, args, kwargs in steps:
+                    queryset = getattr(queryset, name)(*args, **kwargs)
+                    plain = getattr(plain, name)(*args, **kwargs)
+                sql = repr(plain.query.sql_with_params())
+            except Exception:
+                break
+            trace = queryset._trace  # type: ignore[attr-defined]
+            if trace is not None:
+                key = answers._key(trace, answers.ITEMS, "default", "", "")
+                assert seen.setdefault(key, sql) == sql
+            assert repr(queryset.query.sql_with_params()) == sql
+
+
+@pytest.fixture
+def unbuilt() -> Callable[[Any], bool]:
+    """Whether a queryset has no Query yet."""
+    return lambda queryset: "_query" not in vars(queryset)
+
+
+def ranked(rank: int) -> QuerySet[Author]:
+    return Author.objects.filter(rank=rank).order_by("name")[:5]
+
+
+def test_known_shape_is_not_built(unbuilt: Callable[[Any], bool]) -> None:
+    assert not unbuilt(ranked(1)) or ranked(2)
+    assert unbuilt(ranked(3))
+    assert_cached(lambda: list(ranked(3)))
+    list(ranked(3))
+    queryset = ranked(3)
+    list(queryset)
+    assert unbuilt(queryset), "a hit built a Query"
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda: Author.objects.get(pk=1),
+        lambda: Author.objects.filter(rank=3).count(),
+        lambda: Author.objects.filter(rank=3).exists(),
+        lambda: Author.objects.order_by("name").first(),
+        lambda: Author.objects.last(),
+        lambda: list(Author.objects.values("name", "rank")),
+        lambda: list(Author.objects.values_list("name", "rank")),
+        lambda: list(Author.objects.values_list("name", flat=True)),
+        lambda: list(Author.objects.values_list("name", "pk", named=True)),
+        lambda: list(Book.objects.select_related("author__country")),
+        lambda: list(Book.objects.only("title")),
+        lambda: list(Tag.objects.only("pk").values("pk")),
+        lambda: [vars(node)["id"] for node in Node.objects.only("pk")],
+        lambda: Author.objects.in_bulk([1, 2]),
+        lambda: list(Country.objects.get(pk="DE").authors.all()),
+        lambda: Book.objects.select_related("editor").first().editor,
+    ],
+)
+def test_answer_from_memory_is_djangos(read: Callable[[], Any]) -> None:
+    assert_cached(read)
+    for _ in range(3):
+        assert_hit(read)
+
+
+@pytest.mark.parametrize("shape", ["0", "1", "True", "1.0", "'1'", "None"])
+def test_values_of_other_types_have_other_keys(shape: str) -> None:
+    expected = {v: run(QuerySet(Author), [("filter", (), {"rank": eval(v)})], "list")
+                for v in ("0", "1", "True", "1.0", "'1'", "None")}  # fmt: skip
+    for _ in range(3):
+        for value in (shape, *expected):
+            steps = [("filter", (), {"rank": eval(value)})]
+            assert run(traced(Author), steps, "list") == expected[value]
+
+
+def test_argument_changed_after_the_call_changes_nothing() -> None:
+    for _ in range(3):
+        wanted = [1, 2]
+        queryset = Author.objects.filter(pk__in=wanted)
+        wanted.append(3)
+        assert len(queryset) == 2
+        assert "3" not in str(queryset.query).rpartition("IN")[2]
+
+
+def test_instance_is_read_when_django_reads_it() -> None:
+    for _ in range(3):
+        germany = Country.objects.get(pk="DE")
+        direct, related = Book.objects.filter(author__country=germany), germany.authors.all()
+        germany.code = "JP"
+        assert {book.author.country_id for book in direct} == {"DE"}
+        assert {author.country_id for author in related} == {"JP"}
+
+
+def test_unsaved_instance_raises_or_warns_as_ever() -> None:
+    for _ in range(3):
+        for read in (
+            lambda manager: manager.filter(author=Author()),
+            lambda manager: manager.filter(author__in=[Author()]),
+        ):
+            with pytest.raises(ValueError) as expected:
+                read(QuerySet(Book))
+            with pytest.raises(ValueError) as found:
+                read(Book.objects)
+            assert str(found.value) == str(expected.value)
+        with pytest.raises(ValueError, match="primary key"):
+            Author(name="new").books.count()
+
+
+def test_changed_query_is_no_longer_the_trace() -> None:
+    for _ in range(3):
+        queryset = Author.objects.filter(rank__gte=0)
+        assert len(queryset.all()) > 1
+        queryset.query.set_limits(high=1)
+        assert len(queryset) == 1
+        assert len(queryset.all()) == 1
+        assert queryset.count() == 1
+
+
+def test_query_put_in_place_is_no_longer_the_trace() -> None:
+    for _ in range(3):
+        queryset = Author.objects.filter(rank__gte=0)
+        queryset.query = QuerySet(Author).filter(pk=1).query
+        assert [author.pk for author in queryset] == [1]
+
+
+@pytest.mark.parametrize(
+    "copied", [copy.copy, copy.deepcopy, lambda q: pickle.loads(pickle.dumps(q))]
+)
+def test_copies(copied: Callable[[Any], Any]) -> None:
+    for _ in range(3):
+        queryset = copied(ranked(3))
+        plain = QuerySet(Author).filter(rank=3).order_by("name")[:5]
+        assert [vars(a)["name"] for a in queryset] == [vars(a)["name"] for a in plain]
+        assert str(queryset.query) == str(ranked(3).query)
+
+
+def test_operators_build() -> None:
+    for _ in range(3):
+        one, two = Author.objects.filter(pk=1), Author.objects.filter(pk=2)
+        assert {author.pk for author in one | two} == {1, 2}
+        assert not one & two
+        assert len(one.union(two)) == 2
+        assert len(Author.objects.filter(pk__in=one)) == 1
+
+
+def test_own_methods_of_a_queryset_are_traced(unbuilt: Callable[[Any], bool]) -> None:
+    for _ in range(3):
+        queryset = Shelf.objects.named("a").filter(height__gt=1)
+        assert_right(lambda: list(Shelf.objects.named("a").filter(height__gt=1)))
+    assert unbuilt(queryset)
+
+
+def test_class_with_an_own_filter_is_built() -> None:
+    from testapp.managers import CachingQuerySet
+
+    class Doubtful(CachingQuerySet):
+        def filter(self, *args: Any, **kwargs: Any) -> Any:
+            return super().filter(*args, **kwargs, rank=3)
+
+    for _ in range(3):
+        queryset = Doubtful(Author)
+        assert queryset._trace is None
+        assert queryset.get(name="Ánna") if queryset.filter(name="Ánna") else True
+        assert all(author.rank == 3 for author in queryset.filter(pk__gt=0))
+
+
+def test_ordering_of_meta_that_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(3):
+        forward = list(Tag.objects.values_list("label", flat=True))
+    monkeypatch.setattr(Tag._meta, "ordering", ["-label"])
+    for _ in range(3):
+        assert list(Tag.objects.values_list("label", flat=True)) == forward[::-1]
+
+
+def read(queryset: QuerySet[Author], found: list[Any]) -> None:
+    try:
+        found.append(portable(list(queryset.all())))
+        found.append(str(queryset.query))
+    finally:
+        connection.close()
+
+
+def test_threads_share_a_queryset() -> None:
+    list(ranked(3))
+    list(ranked(3))
+    expected = portable(list(ranked(3)))
+    for _ in range(20):
+        queryset, found = ranked(3), list[Any]()
+        threads = [threading.Thread(target=read, args=(queryset, found)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(found) == 8
+        assert all(item in (expected, str(ranked(3).query)) for item in found)
+
+
+def test_shapes_are_bounded() -> None:
+    from django_cache_manager import traces
+
+    for n in range(300):
+        queryset = Author.objects.order_by(*["name"] * (n % 30 + 1))
+        for _ in range(n % 30):
+            queryset = queryset.filter(rank=n)
+        assert queryset._trace is None or len(queryset._trace.calls) <= traces.STEPS_MAX
+    assert traces._count <= traces.MEMO_SHAPES
+
+
+def test_empty_result_set_runs_no_sql() -> None:
+    for _ in range(3):
+        with count_sql() as log:
+            assert not Author.objects.filter(pk__in=[])
+            assert Author.objects.filter(pk__in=[]).count() == 0
+            assert Author.objects.filter(pk__in=[]).first() is None
+        assert not log
+
+
+def test_lookup_registered_later_is_used() -> None:
+    from django.db.models import CharField, lookups
+
+    class Anything(lookups.Exact):
+        def as_sql(self, compiler: Any, connection: Any) -> Any:
+            return "1 = 1", []
+
+    def named() -> int:
+        return Author.objects.filter(name="nobody").count()
+
+    for _ in range(3):
+        assert named() == 0
+    CharField.register_lookup(Anything)
+    try:
+        for _ in range(3):
+            assert named() > 1
+    finally:
+        CharField._unregister_lookup(Anything)
+    for _ in range(3):
+        assert named() == 0
+
+
+@pytest.fixture(autouse=True)
+def fresh_shapes() -> Iterator[None]:
+    from django_cache_manager import traces
+
+    traces.forget()
+    yield
+    traces.forget()
+    gc.collect()  # cursors in the frames of errors
