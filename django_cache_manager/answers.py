@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from django.conf import settings as django_settings
 from django.db import connections
 
-from . import _engine, conf, policy, stores
+from . import _engine, conf, keys, policy, stores
 from .captures import Captured, capturing, note
 from .reads import place_of
 
@@ -74,11 +73,11 @@ def find(queryset: Any, trace: Trace, kind: int, alias: str) -> Any:
     state, facts, segment = place
     connection.validate_thread_sharing()
     connection.validate_no_broken_transaction()
-    limit = state.hit_limit(connection)
+    limit = state.hit_limit(connection, facts)
     if limit is None or state.dirty is None or state.dirty:
         return MISS
     try:
-        key = _key(trace, kind, alias, facts.user, connection.timezone_name)
+        key = keys.trace_key(connection, facts, kind, trace.shape.number, trace.values)
     except _engine.Unencodable:
         return MISS
     known: Answer | None = stores.find_answer(segment, key, limit)
@@ -93,13 +92,6 @@ def find(queryset: Any, trace: Trace, kind: int, alias: str) -> Any:
     return items[0] if items else None
 
 
-def _key(trace: Trace, kind: int, alias: str, user: str, zone: str) -> bytes:
-    # None of the traced calls depends on the current time zone, but what Django makes of a
-    # database's times does on the connection's.
-    head = (trace.shape.number, kind, alias, user, zone, bool(django_settings.USE_TZ))
-    return _engine.encode_key((*head, *trace.values))
-
-
 def _remember(trace: Trace, kind: int, alias: str, captured: Captured, value: Any) -> None:
     """Keeps an answer, unless it would have to be made anew each time."""
     rows, items = captured.rows, captured.items
@@ -111,9 +103,9 @@ def _remember(trace: Trace, kind: int, alias: str, captured: Captured, value: An
         return
     else:
         kept = Answer(None, rows, captured.copies, items, captured.cells, captured.time)
-    zone = connections[alias].timezone_name
+    connection = connections[alias]
     try:
-        key = _key(trace, kind, alias, captured.facts.user, zone)
+        key = keys.trace_key(connection, captured.facts, kind, trace.shape.number, trace.values)
     except _engine.Unencodable:
         return
     stores.keep_answer(captured.segment, key, captured.cells, captured.time, kept, rows or [])

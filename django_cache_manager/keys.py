@@ -43,17 +43,35 @@ def sql_key(
     `columns` is how many columns of each row are kept, None for all. Raises `_engine.Unencodable`
     for a parameter whose meaning to the driver can't be told from its bytes.
     """
-    zone = connection.timezone_name
-    # PostgreSQL refuses some statements when the server binds the parameters.
-    binding = bool(connection.settings_dict["OPTIONS"].get("server_side_binding"))
-    # Packages for tenants set it, and lead each cursor to the tenant's schema.
-    tenant = connection.__dict__.get("schema_name")
-    use_tz = bool(django_settings.USE_TZ)
-    head = (kind, columns, facts.user, zone, binding, use_tz, tenant, sql)
+    head = (kind, columns, *surroundings(connection, facts), sql)
     try:
         return _engine.encode_key((*head, *params))
     except _engine.Unencodable:
         return _engine.encode_key((*head, *(_plain(param) for param in params)))
+
+
+def surroundings(connection: BaseDatabaseWrapper, facts: Facts) -> tuple[Any, ...]:
+    """What decides about the rows beside the statement, and about what Django makes of them."""
+    return (
+        facts.user,
+        connection.timezone_name,
+        # PostgreSQL refuses some statements when the server binds the parameters.
+        bool(connection.settings_dict["OPTIONS"].get("server_side_binding")),
+        bool(django_settings.USE_TZ),
+        # Packages for tenants set it, and lead each cursor to the tenant's schema.
+        connection.__dict__.get("schema_name"),
+    )
+
+
+def trace_key(
+    connection: BaseDatabaseWrapper, facts: Facts, kind: int, number: int, values: tuple[Any, ...]
+) -> bytes:
+    """The key of an answer of a traced queryset, in this process: `number` is its shape's.
+
+    Raises `_engine.Unencodable`.
+    """
+    head = (number, kind, connection.alias, *surroundings(connection, facts))
+    return _engine.encode_key((*head, *values))
 
 
 def _plain(param: Any) -> Any:
