@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING, TypeAlias
 
 from . import _engine, conf
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger("django_cache_manager")
 
 _ATTEMPTS = 3
+_PATIENCE_SECONDS = 1.0
+"""How long segments may be replaced under a write that is to be marked."""
 
 Mark: TypeAlias = "tuple[OpenSegment, int, frozenset[str], bool]"
 """A segment, the ticket of a write in it, the tables, and whether the database's cell too."""
@@ -46,7 +49,8 @@ class Bracket:
                 raise unseen_write_error(_engine.SegmentError(facts.uncached))
             return
         refusal: _engine.SegmentError | None = None
-        for _ in range(_ATTEMPTS):
+        began, failures = time.monotonic(), 0
+        while failures < _ATTEMPTS:
             try:
                 segment = registry.open(facts)
             except _engine.SegmentError as error:
@@ -55,6 +59,7 @@ class Bracket:
                 # Somebody makes one, or has: what refused us, perhaps a second ago, holds no more.
                 registry.reconsider(facts)
                 refusal = error
+                failures += 1
                 continue
             try:
                 cells = segment.cells(tables, database)
@@ -63,6 +68,7 @@ class Bracket:
                 # Gone or retired: nobody hits it any more, so the next one is marked instead.
                 logger.info("a segment was retired: %s", error)
                 registry.drop(segment)
+                failures += time.monotonic() > began + _PATIENCE_SECONDS
                 continue
             self._marks.append((segment, ticket, tables, database))
             return
