@@ -143,7 +143,7 @@ test-bench: setup
 
 # What depends on the database. PostgreSQL in full; the closing run is SQLite in WAL mode; of the others what can differ.
 SELECTED := tests/py/test_reads.py tests/py/test_writes.py tests/py/test_transactions.py
-ON_MARIADB := $(SELECTED) tests/py/test_mariadb.py
+ON_MARIADB := $(SELECTED) $(wildcard tests/py/test_mariadb*.py)
 PER_DATABASE := $(SELECTED) tests/py/test_sqlite.py tests/py/test_postgresql.py
 test-databases: setup-test
 	@echo "== Python tests on postgresql"

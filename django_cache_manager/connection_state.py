@@ -518,14 +518,11 @@ class ConnectionState:
     def after_error(self, error: BaseException) -> None:
         """PROTOCOL 4.3: after a database error inside a transaction the overlay is gone and hits
         stop."""
-        known = self.driver is not None and self.vendor.outcome_known(self.driver, error)
-        if known:
+        if self.driver is not None and self.vendor.outcome_known(self.driver, error):
             self._answered_again()
-        self.overlay.clear()
+        self.overlay.clear()  # also when a deadlock of MySQL's has ended the transaction
         if self.driver is None or self.vendor.in_transaction(self.driver):
             self.errored = True
-        elif known and (self.dirty is None or self.dirty):
-            self._transaction_ended()  # a deadlock of MySQL's has rolled it back
 
     # --- marks ------------------------------------------------------------------------------------
 

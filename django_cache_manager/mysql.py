@@ -51,10 +51,6 @@ _RULES: Final = (
 # Statements are read otherwise by the server than by our scanner.
 _OTHER_GRAMMARS: Final = frozenset({"ANSI_QUOTES", "MSSQL", "NO_BACKSLASH_ESCAPES", "ORACLE"})
 
-_LOST_CONNECTIONS: Final = frozenset({1053, 1152, 1184, 1927, 3169, 4031})
-"""Numbers by which the server says that the session is at its end."""
-_CLIENT_ERRORS: Final = range(2000, 3000)
-
 _IN_TRANSACTION, _AUTOCOMMIT, _MORE_RESULTS = 1, 2, 8  # of SERVER_STATUS_*
 _ACCESS_DENIED: Final = frozenset({1142, 1227})
 
@@ -178,18 +174,16 @@ class MySQL:
     def outcome_known(self, driver: Any, error: BaseException) -> bool:
         """PROTOCOL 2.4.
 
-        An error's packet doesn't carry the server's status, and a deadlock has ended the
-        transaction: asked here, so that `in_transaction` is right afterwards (PROTOCOL 4.3).
+        The connection is usable if it answers once more. That answer is needed in any case: an
+        error's doesn't carry the server's status, and a deadlock has ended the transaction
+        (PROTOCOL 4.3).
         """
         from django.db import Error
 
         if not isinstance(error, Error) or self.closed(driver):
             return False
-        number = _number(error)
-        if number is None or number in _CLIENT_ERRORS or number in _LOST_CONNECTIONS:
-            return False
         try:
-            _ping(driver)
+            driver.query("DO 0")  # the client library reads no status from a ping's answer
         except Exception:
             return False
         return True
@@ -287,13 +281,6 @@ def _shows_status(driver: Any) -> bool:
 def _status(driver: Any) -> int:
     shown = getattr(driver, "server_status", None)  # PyMySQL's
     return _engine.mysql_status(driver) if shown is None else int(shown)
-
-
-def _ping(driver: Any) -> None:
-    if getattr(driver, "server_status", None) is None:
-        driver.ping()
-    else:
-        driver.ping(reconnect=False)  # PyMySQL's would connect anew
 
 
 def _number(error: BaseException) -> int | None:

@@ -87,7 +87,7 @@ def read_catalog(query: Query) -> Catalog:
             tables.add(folded)
         else:
             refused[folded] = f"{name} {reason}"
-        if kind in ("VIEW", "SYSTEM VIEW") or (engine or "").lower() not in _PLAIN_ENGINES:
+        if (engine or "").lower() not in _PLAIN_ENGINES:
             triggered[folded] = f"{name} {reason}"
         elif schema not in shown:
             triggered[folded] = (

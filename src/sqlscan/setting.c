@@ -41,6 +41,8 @@ static uint32_t class_of_mysql(const struct qc_token *name, const struct qc_toke
                                             "tx_read_only", NULL};
     if (qc_token_is(name, "autocommit"))
         return QC_SQL_COMMIT;
+    if (qc_token_is(name, "password") || qc_token_is(name, "default")) /* PASSWORD, DEFAULT ROLE: of accounts */
+        return QC_SQL_COMMIT | QC_SQL_SESSION;
     if (qc_token_is_any(name, isolation))
         return QC_SQL_ISOLATION;
     if (qc_token_is_any(name, harmless) || ends_with(name, "_timeout"))
@@ -104,6 +106,8 @@ static bool assignment_of_mysql(struct qc_scan *scan)
     if (name.kind == QC_TOKEN_PARAM && name.end - name.start > 2 && name.start[0] == '@' && name.start[1] == '@') {
         const char *dot = memrchr(name.start, '.', (size_t)(name.end - name.start));
         name.start = dot != NULL ? dot + 1 : name.start + 2;
+        if (*name.start == '`') /* perhaps `autocommit` */
+            scan->flags |= QC_SQL_COMMIT | QC_SQL_SESSION;
     } else if (name.kind != QC_TOKEN_WORD && name.kind != QC_TOKEN_QUOTED) {
         scan->flags |= QC_SQL_SESSION;
         return true;
@@ -112,7 +116,7 @@ static bool assignment_of_mysql(struct qc_scan *scan)
     if (scan->token->kind == QC_TOKEN_OPERATOR) /* := */
         qc_scan_advance(scan);
     if (scan->token->kind != QC_TOKEN_EQUALS) { /* NAMES, CHARACTER SET, PASSWORD, ROLE, STATEMENT .. FOR .. */
-        scan->flags |= QC_SQL_SESSION;
+        scan->flags |= class_of_mysql(&name, scan->token) | QC_SQL_SESSION;
         return true;
     }
     qc_scan_advance(scan);

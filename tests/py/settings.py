@@ -41,7 +41,7 @@ def database(alias: str) -> dict[str, Any]:
         return {
             "ENGINE": "django.db.backends.mysql",
             "NAME": f"qc_{alias}",
-            "USER": "tester",
+            "USER": os.environ.get("QC_TEST_MARIADB_USER", "tester"),
             "HOST": "127.0.0.1",
             "PORT": os.environ["QC_TEST_MARIADB_PORT"],
         }

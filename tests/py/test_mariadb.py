@@ -1,12 +1,27 @@
-"""The rules that are MariaDB's and MySQL's own, each on the real server."""
+"""The rules that are MariaDB's and MySQL's own, each on the real server (PROTOCOL 2.3, 2.4, 2.9,
+4.3 and 5)."""
 
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import DatabaseError, connection, transaction
+from django.db.backends.mysql.base import DatabaseWrapper
 
-from observe import count_sql
-from servers import MariaDB
+from observe import (
+    assert_cached,
+    assert_hit,
+    assert_not_cached,
+    assert_right,
+    count_sql,
+    invalidate_all,
+)
+from servers import MariaDB, free_port
+from testapp.actions import labels, name_of, names, rename, sql
 from testapp.models import Author
+from worker import OtherProcess
 
 pytestmark = [
     pytest.mark.databases("mariadb"),
@@ -15,16 +30,459 @@ pytestmark = [
 ]
 
 
-def names() -> list[str]:
-    return [author.name for author in Author.objects.order_by("pk")]
+def why(read: Any = None) -> str:
+    """Why a read isn't cached, for a person."""
+    from django_cache_manager.api import explain
+
+    return explain(Author.objects.order_by("pk") if read is None else read).reason
 
 
-def is_cached(read: Any = names) -> bool:
-    read()
-    with count_sql() as log:
+@pytest.fixture
+def other(other_process: OtherProcess) -> OtherProcess:
+    """The other process with everything in its L1."""
+    for read in (names, name_of, labels):
         read()
-    return log.none()
+        other_process.call(read)
+    return other_process
 
 
-def test_what_is_read_at_read_committed_is_cached(mariadb_server: MariaDB) -> None:
-    assert is_cached()
+def there(other: OtherProcess) -> list[str]:
+    return [eval(item[1]) for item in other.call(names)[2]]
+
+
+@pytest.fixture
+def option() -> Iterator[Callable[..., None]]:
+    """Changes OPTIONS of the alias; the next statement connects anew."""
+    options = connection.settings_dict["OPTIONS"]
+    before = dict(options)
+
+    def change(**changes: Any) -> None:
+        connection.close()
+        options.update(changes)
+
+    yield change
+    connection.close()
+    options.clear()
+    options.update(before)
+
+
+@pytest.fixture
+def globally(mariadb_server: MariaDB) -> Iterator[Callable[[str, object], None]]:
+    """Sets a variable of the server for a test; the alias connects anew."""
+    before: list[tuple[str, str]] = []
+
+    def change(name: str, value: object) -> None:
+        before.append((name, mariadb_server.execute(f"SELECT @@GLOBAL.{name}")))
+        mariadb_server.execute(f"SET GLOBAL {name} = {value}")
+        connection.close()
+
+    yield change
+    connection.close()
+    for name, value in reversed(before):
+        quoted = value if value.isdigit() else f"'{value}'"
+        mariadb_server.execute(f"SET GLOBAL {name} = {quoted}")
+
+
+# --- who is who -----------------------------------------------------------------------------------
+
+
+def test_a_hit_sends_nothing_to_the_server(mariadb_server: MariaDB) -> None:
+    names()
+    (session,) = sql("SELECT CONNECTION_ID()")[0]
+    question = f"SELECT QUERY_ID FROM information_schema.PROCESSLIST WHERE ID = {session}"
+    before = mariadb_server.execute(question)
+    assert_hit(names)  # which asks for the truth, too
+    assert mariadb_server.execute(question) != before
+    before = mariadb_server.execute(question)
+    names()
+    assert mariadb_server.execute(question) == before
+
+
+@pytest.mark.parametrize("level", ["read uncommitted", "repeatable read", "serializable", None])
+def test_other_isolation_levels_are_not_cached(level: str | None, option: Any) -> None:
+    option(isolation_level=level)
+    assert_not_cached(names)
+    wanted = (level or "repeatable read").upper().replace(" ", "-")
+    assert why() == f"the session's isolation level is {wanted}"
+
+
+def test_level_of_the_server_is_not_guessed(option: Any, globally: Any) -> None:
+    """Without a level in OPTIONS the server's own counts."""
+    globally("tx_isolation", "'READ-COMMITTED'")
+    option(isolation_level=None)
+    assert_cached(names)
+    globally("tx_isolation", "'SERIALIZABLE'")
+    assert_not_cached(names)
+
+
+def test_level_set_by_sql_turns_caching_off(other: OtherProcess) -> None:
+    sql("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    with transaction.atomic():
+        labels()
+        other.call(rename, "theirs")
+        assert names()[0] == "Ánna"
+    assert names()[0] == "theirs"
+    connection.close()
+    assert_cached(names)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("innodb_flush_log_at_trx_commit", 2), ("innodb_flush_log_at_trx_commit", 0)],
+)
+def test_commits_that_a_crash_may_lose_are_not_cached(
+    name: str, value: object, globally: Any
+) -> None:
+    globally(name, value)
+    assert_not_cached(names)
+    assert "a crash may lose commits" in why()
+
+
+def test_read_only_server_is_not_cached(globally: Any) -> None:
+    globally("read_only", 1)
+    assert_not_cached(names)
+    assert why() == "the server is read-only"
+
+
+def test_replica_is_not_cached(mariadb_server: MariaDB) -> None:
+    mariadb_server.execute("CHANGE MASTER TO MASTER_HOST = '127.0.0.9'")
+    try:
+        connection.close()
+        assert_not_cached(names)
+        assert why() == "the server is a replica"
+    finally:
+        mariadb_server.execute("RESET SLAVE ALL")
+        connection.close()
+    assert_cached(names)
+
+
+def test_binary_log_that_a_crash_may_lose() -> None:
+    server = MariaDB(options=["--log-bin=binlog", "--sync-binlog=0"])
+    server.start()
+    try:
+        assert "sync_binlog is not 1" in uncached_on(server)
+        server.execute("SET GLOBAL sync_binlog = 1")
+        assert uncached_on(server) == "None"
+    finally:
+        server.remove()
+
+
+def test_node_of_a_cluster_is_not_cached() -> None:
+    libraries = ("/usr/lib/galera/libgalera_smm.so", "/usr/lib64/galera/libgalera_smm.so")
+    library = next(path for path in libraries if Path(path).is_file())
+    options = ["wsrep-on=1", f"wsrep-provider={library}", "wsrep-cluster-address=gcomm://"]
+    options += ["binlog-format=ROW", "log-bin=binlog", "sync-binlog=1"]
+    options += [f"wsrep-provider-options=base_port={free_port()}", "wsrep-sst-method=skip"]
+    server = MariaDB(options=[f"--{option}" for option in options])
+    server.start()
+    try:
+        assert uncached_on(server) == "the server is a node of a Galera cluster"
+    finally:
+        server.remove()
+
+
+def uncached_on(server: MariaDB) -> str:
+    from django_cache_manager.connection_state import state_of
+
+    settings = {**connection.settings_dict, "NAME": "", "PORT": str(server.port)}
+    alias = DatabaseWrapper(settings, alias="logged")
+    try:
+        alias.ensure_connection()
+        state = state_of(alias)
+        assert state is not None and state.session is not None
+        return str(state.session.facts.uncached)
+    finally:
+        alias.close()
+
+
+@pytest.mark.parametrize("mode", ["ANSI_QUOTES", "NO_BACKSLASH_ESCAPES", "ORACLE"])
+def test_modes_that_change_the_grammar_are_not_cached(mode: str, option: Any) -> None:
+    option(sql_mode=mode)
+    assert_not_cached(names)
+    assert why().startswith("sql_mode has ")
+
+
+def joined() -> list[str]:
+    """What it gives depends on group_concat_max_len."""
+    query = "SELECT 1 AS id, GROUP_CONCAT(name ORDER BY id) AS name FROM testapp_author"
+    return [author.name for author in Author.objects.raw(query)]
+
+
+def test_settings_that_change_results_are_part_of_the_key(option: Any) -> None:
+    (whole,) = assert_cached(joined)
+    option(init_command="SET group_concat_max_len = 6")
+    assert assert_cached(joined, fresh=False) == [whole[:5]]
+    option(init_command="SET group_concat_max_len = 8")
+    assert assert_cached(joined, fresh=False) == [whole[:7]]
+
+
+def test_setting_changed_later_turns_caching_off(option: Any) -> None:
+    (whole,) = assert_cached(joined)
+    sql("SET group_concat_max_len = 6")
+    assert assert_not_cached(joined) == [whole[:5]]
+
+
+def test_proxy_between_is_not_cached(monkeypatch: pytest.MonkeyPatch) -> None:
+    from MySQLdb.connections import Connection
+
+    monkeypatch.setattr(Connection, "thread_id", lambda self: 77, raising=False)
+    connection.close()
+    assert_not_cached(names)
+    assert why() == "a proxy or pooler stands between"
+
+
+def test_driver_that_hides_the_status_is_told_at_the_first_write(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from django_cache_manager import _engine
+    from django_cache_manager.segments import SegmentUnavailable
+
+    connection.close()
+    with monkeypatch.context() as patch:
+        patch.setattr(_engine, "mysql_status_proved", lambda driver: False)
+        connection.ensure_connection()
+    assert_not_cached(names)
+    with pytest.raises(SegmentUnavailable, match="doesn't show whether a transaction is open"):
+        rename("unseen")
+    assert_right(names)
+
+
+def test_status_word_is_found_only_in_a_driver_connection() -> None:
+    from django_cache_manager import _engine
+
+    connection.ensure_connection()
+    assert _engine.mysql_status_proved(connection.connection)
+    for stranger in (connection, object(), None):
+        with pytest.raises((TypeError, AttributeError)):
+            _engine.mysql_status(stranger)
+
+
+def test_status_word_follows_the_transaction() -> None:
+    from django_cache_manager import _engine
+
+    connection.ensure_connection()
+    driver = connection.connection
+    assert _engine.mysql_status(driver) & 3 == 2
+    sql("BEGIN")
+    assert _engine.mysql_status(driver) & 3 == 3
+    sql("ROLLBACK")
+    transaction.set_autocommit(False)
+    assert _engine.mysql_status(driver) & 3 == 0
+    with contextlib.suppress(DatabaseError):
+        sql("SELECT id FROM testapp_author")
+        assert _engine.mysql_status(driver) & 3 == 1
+    transaction.rollback()
+    transaction.set_autocommit(True)
+
+
+def test_server_that_came_back_under_another_name(mariadb_server: MariaDB) -> None:
+    """A container made anew has another host name: what others still know it by is retired."""
+    from django_cache_manager import _engine
+    from django_cache_manager.api import segment_of
+    from django_cache_manager.identity import Facts
+    from django_cache_manager.segments import registry, segment_path
+
+    names()
+    now = segment_of("default")
+    assert now is not None
+    facts = now.facts
+    anchor = facts.family.partition(b"\n")[0]
+    old = Facts(facts.vendor, anchor + b"\nformer 3306", b"started 5")
+    elsewhere = Facts(facts.vendor, b"mysql 1 /other\nformer 3306", b"started 5")
+    later = Facts(facts.vendor, anchor + b"\nlatter 3306", b"started 99999999999")
+    segments = [registry.open(known) for known in (old, elsewhere, later)]
+    registry.forget()
+    invalidate_all()
+    names()
+    assert [segment.engine.usable() for segment in segments] == [False, True, True]
+    for known in (elsewhere, later):
+        _engine.Segment.inspect(str(segment_path(known))).retire()
+        segment_path(known).unlink()
+
+
+# --- the catalog ----------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def altered(table: str, change: str, back: str) -> Iterator[None]:
+    sql(f"ALTER TABLE {table} {change}")
+    try:
+        yield
+    finally:
+        sql(f"ALTER TABLE {table} {back}")
+
+
+@pytest.mark.parametrize("engine", ["MyISAM", "Aria", "MEMORY"])
+def test_only_innodb_is_cached(engine: str, other: OtherProcess) -> None:
+    """Others keep what is rolled back."""
+    sql("CREATE TABLE kept LIKE testapp_tag")
+    try:
+        query = "SELECT id, label FROM kept"
+        read = lambda: [tag.label for tag in labels_of(query)]  # noqa: E731
+        sql("INSERT INTO kept VALUES (1, 'kept')")
+        assert_cached(read)
+        sql(f"ALTER TABLE kept ENGINE = {engine}")
+        with contextlib.suppress(ZeroDivisionError), transaction.atomic():
+            sql("UPDATE kept SET label = 'not rolled back'")
+            raise ZeroDivisionError
+        assert assert_not_cached(read) == ["not rolled back"]
+    finally:
+        sql("DROP TABLE kept")
+
+
+def labels_of(query: str) -> Any:
+    from testapp.models import Tag
+
+    return Tag.objects.raw(query)
+
+
+def test_system_versioned_table_is_not_cached() -> None:
+    assert_cached(labels)
+    with altered("testapp_tag", "ADD SYSTEM VERSIONING", "DROP SYSTEM VERSIONING"):
+        assert_not_cached(labels)
+    assert_cached(labels)
+
+
+def test_view_and_sequence_are_not_cached() -> None:
+    sql("CREATE VIEW some_tags AS SELECT * FROM testapp_tag")
+    sql("CREATE SEQUENCE counting")
+    try:
+        views = lambda: [tag.label for tag in labels_of("SELECT * FROM some_tags")]  # noqa: E731
+        assert_not_cached(views)
+        assert_cached(labels)
+        sql("UPDATE some_tags SET label = 'through the view' WHERE label = 'roman'")
+        assert_right(labels)
+        assert "through the view" in labels()
+    finally:
+        sql("DROP VIEW some_tags")
+        sql("DROP SEQUENCE counting")
+
+
+def test_generated_column_that_reads_the_clock_is_not_cached() -> None:
+    column = "ADD COLUMN {} varchar(90) AS ({}) VIRTUAL"
+    with altered("testapp_tag", column.format("steady", "UPPER(label)"), "DROP COLUMN steady"):
+        assert_cached(labels)
+    with altered("testapp_tag", column.format("clock", "NOW(6)"), "DROP COLUMN clock"):
+        assert_not_cached(labels)
+    with altered("testapp_tag", column.format("who", "CURRENT_USER()"), "DROP COLUMN who"):
+        assert_not_cached(labels)
+
+
+def test_partitioned_table_is_cached(other: OtherProcess) -> None:
+    sql("CREATE TABLE parted (id int PRIMARY KEY, label varchar(20)) PARTITION BY HASH (id)")
+    try:
+        read = lambda: [tag.label for tag in labels_of("SELECT * FROM parted")]  # noqa: E731
+        assert assert_cached(read) == []
+        sql("INSERT INTO parted PARTITION (p0) VALUES (1, 'in it')")
+        assert assert_cached(read, fresh=False) == ["in it"]
+    finally:
+        sql("DROP TABLE parted")
+
+
+@pytest.mark.parametrize("action", ["CASCADE", "SET NULL"])
+def test_cascade_in_the_database_is_part_of_the_write(action: str, other: OtherProcess) -> None:
+    key = f"ADD CONSTRAINT hand FOREIGN KEY (id) REFERENCES testapp_tag (id) ON DELETE {action}"
+    sql("CREATE TABLE followers (id int PRIMARY KEY, tag_id bigint)")
+    key = key.replace("(id) REF", "(tag_id) REF")
+    sql(f"ALTER TABLE followers {key}")
+    try:
+        query = "SELECT id, IFNULL(tag_id, 'none') AS label FROM followers"
+        read = lambda: [tag.label for tag in labels_of(query)]  # noqa: E731
+        sql("DELETE FROM testapp_book_tags")
+        sql("INSERT INTO followers SELECT 1, MIN(id) FROM testapp_tag")
+        assert len(assert_cached(read)) == 1
+        sql("DELETE FROM testapp_tag ORDER BY id LIMIT 1")
+        assert assert_right(read) == ([] if action == "CASCADE" else ["none"])
+    finally:
+        sql("DROP TABLE followers")
+
+
+@contextlib.contextmanager
+def user(server: MariaDB, name: str, *grants: str) -> Iterator[None]:
+    """The alias connects as a new user with some privileges."""
+    server.execute(f"CREATE USER {name}@'%'")
+    for grant in grants:
+        server.execute(f"GRANT {grant} TO {name}@'%'")
+    before = connection.settings_dict["USER"]
+    connection.close()
+    connection.settings_dict["USER"] = name
+    try:
+        yield
+    finally:
+        connection.close()
+        connection.settings_dict["USER"] = before
+        server.execute(f"DROP USER {name}@'%'")
+
+
+def test_triggers_that_a_user_is_not_shown_are_reckoned_with(
+    mariadb_server: MariaDB, other: OtherProcess
+) -> None:
+    sql(
+        "CREATE TRIGGER follow AFTER INSERT ON testapp_tag FOR EACH ROW"
+        " UPDATE testapp_author SET name = 'triggered'"
+    )
+    try:
+        rights = "SELECT, INSERT, UPDATE, DELETE ON qc_default.*"
+        with user(mariadb_server, "lesser", rights):
+            assert_cached(names)
+            there(other)
+            sql("INSERT INTO testapp_tag (label) VALUES ('pull')")
+            assert names()[0] == there(other)[0] == "triggered"
+            sql("INSERT INTO testapp_country VALUES ('YY', 'perhaps a trigger there')")
+            with count_sql() as log:
+                names()
+            assert log
+        with user(mariadb_server, "greater", rights, "TRIGGER ON qc_default.*"):
+            names()
+            sql("INSERT INTO testapp_country VALUES ('XX', 'no trigger there')")
+            assert_hit(names)
+    finally:
+        sql("DROP TRIGGER follow")
+
+
+def test_tables_that_a_user_is_not_shown_are_reckoned_with(mariadb_server: MariaDB) -> None:
+    """One process, two users: each goes by the catalog that it is shown."""
+    sql(
+        "CREATE TRIGGER follow AFTER UPDATE ON testapp_tag FOR EACH ROW"
+        " UPDATE testapp_author SET name = NEW.label"
+    )
+    try:
+        grants = "SELECT, UPDATE, TRIGGER ON qc_default.testapp_author"
+        with user(mariadb_server, "narrow", grants):
+            assert_cached(names)
+            mariadb_server.execute("GRANT SELECT, UPDATE ON qc_default.testapp_tag TO narrow")
+            sql("UPDATE testapp_tag SET label = id")
+            assert_right(names)
+            assert names()[0] != "Ánna"
+        assert_cached(labels)
+    finally:
+        sql("DROP TRIGGER follow")
+
+
+def test_write_to_another_schema_is_seen_there(other: OtherProcess) -> None:
+    """A statement may name tables of any schema of the server."""
+    from testapp.actions import rename_by_sql
+
+    Author.objects.using("other").create(pk=1, name="elsewhere", rank=1)
+    assert name_of(1, "other") == "elsewhere"
+    assert_hit(lambda: name_of(1, "other"))
+    assert other.call(name_of, 1, "other")[1] == "'elsewhere'"
+    sql("UPDATE qc_other.testapp_author SET name = 'from afar'")
+    assert name_of(1, "other") == "from afar"
+    assert other.call(name_of, 1, "other")[1] == "'from afar'"
+    sql("USE qc_other")
+    rename_by_sql("after USE")
+    assert name_of(1, "other") == "after USE"
+    assert other.call(name_of, 1, "other")[1] == "'after USE'"
+    connection.close()
+    assert names()[0] == there(other)[0] == "Ánna"
+
+
+def test_temporary_table_hides_the_base_table(other: OtherProcess) -> None:
+    names()
+    sql("CREATE TEMPORARY TABLE testapp_author SELECT * FROM testapp_author WHERE id < 3")
+    sql("UPDATE testapp_author SET name = 'temporary'")
+    assert names() == ["temporary"] * 2
+    assert there(other)[0] == "Ánna"
+    connection.close()
+    assert len(assert_cached(names)) == 6
