@@ -148,7 +148,8 @@ def plan_of(compiler: SQLCompiler) -> RowPlan:
     """The plan of a compiler whose setup_query() has run and found a model's rows."""
     key: list[Any] = [*compiler.annotation_col_map.items()]
     _add_identities(key, compiler.klass_info, compiler.select)
-    known = _plans.get(identities := tuple(key))
+    identities = tuple(key)
+    known = _plans.get(identities)
     if known is None:
         known = RowPlan(compiler.select, compiler.klass_info, compiler.annotation_col_map)
         if len(_plans) >= MEMO_PLANS:
@@ -158,21 +159,32 @@ def plan_of(compiler: SQLCompiler) -> RowPlan:
 
 
 def _add_identities(key: list[Any], info: dict[str, Any], select: list[Any]) -> None:
-    """All that tells one shape from another; setters follow from field, direction and name."""
+    """All that tells one shape from another."""
     positions = info["select_fields"]
-    setter = info.get("remote_setter")
     key += (
         id(info["model"]),
         id(info.get("field")),
         info.get("reverse"),
         info.get("from_parent"),
-        None if setter is None or type(setter) is MethodType else id(setter),
+        _setter_identity(info.get("local_setter")),
+        _setter_identity(info.get("remote_setter")),
         *positions,
         *[id(select[position][0].target) for position in positions],
     )
     for related in info.get("related_klass_infos", ()):
         _add_identities(key, related, select)
     key.append(None)
+
+
+def _setter_identity(setter: Any) -> int | None:
+    """Bound methods and lambdas are made anew by each compiler.
+
+    What they are of is the field, which is part of the shape.
+    """
+    kind = type(setter)
+    if kind is MethodType:
+        return id(setter.__func__)
+    return id(setter.__code__) if kind is FunctionType else setter and id(setter)
 
 
 def rows_to_objects(
@@ -235,7 +247,7 @@ class _ReadyCompiler:
 
     def __init__(self, plan: RowPlan, rows: list[Any]) -> None:
         self.select = plan.select
-        self.klass_info = plan.klass_info
+        self.klass_info = _with_setters_of_now(plan.klass_info)
         self.annotation_col_map = plan.annotation_col_map
         self._rows = rows
 
@@ -244,6 +256,17 @@ class _ReadyCompiler:
 
     def results_iter(self, results: list[Any]) -> Iterator[Any]:
         return iter(results)
+
+
+def _with_setters_of_now(info: dict[str, Any]) -> dict[str, Any]:
+    """A compiler's would be those of now; a plan may be older than a patch."""
+    found = dict(info)
+    for name in ("local_setter", "remote_setter"):
+        if type(info.get(name)) is MethodType:
+            found[name] = info[name].__self__.set_cached_value
+    related = info.get("related_klass_infos", ())
+    found["related_klass_infos"] = [_with_setters_of_now(each) for each in related]
+    return found
 
 
 class _ReadyQueryset:
@@ -417,17 +440,17 @@ def _cache_name(setter: Any, field: Any, guards: _Guards) -> str:
 
 
 def _check_class(model: type[Model], guards: _Guards) -> None:
-    """Raises _Refused where making an instance runs anything but Django's own code."""
+    """Raises _Refused where making an instance runs anything but Django's own code.
+
+    The engine itself refuses a class with a __new__, __setattr__ or a metaclass's __call__.
+    """
     after = model.__mro__[model.__mro__.index(base.Model) + 1 :]
     made_by: Any = model
     plain = (
         model.__init__ is base.Model.__init__
-        and made_by.__new__ is object.__new__
-        and made_by.__setattr__ is object.__setattr__
         and made_by.__getattribute__ is object.__getattribute__
         and _static(model, "from_db") is vars(base.Model)["from_db"]
         and _static(model, "_state") is None
-        and type(model).__call__ is type.__call__
         and not any("__init__" in vars(each) for each in after if each is not object)
         and not pre_init.has_listeners(model)
         and not post_init.has_listeners(model)

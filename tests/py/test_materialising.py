@@ -11,8 +11,10 @@ import django
 import pytest
 from django.db import connection, models
 from django.db.models import Count, F, FilteredRelation, Prefetch, Q, Value
+from django.test.utils import isolate_apps
 
 from observe import assert_hit, assert_same, count_sql, difference, uncached
+from testapp.managers import CacheManager
 from testapp.models import (
     AllTypes,
     Author,
@@ -330,6 +332,61 @@ def test_tuples_of_immutables_are_shared() -> None:
     assert one[0] is other[0]
 
 
+@isolate_apps("testapp")
+def test_one_statement_of_two_models_is_converted_for_each() -> None:
+    class Rough(models.Model):
+        price = models.DecimalField(max_digits=8, decimal_places=1)
+        objects = CacheManager()
+
+        class Meta:
+            app_label = "testapp"
+            db_table = Book._meta.db_table
+            managed = False
+
+    def exact() -> list[Any]:
+        return list(Book.objects.order_by("id").values_list("price", flat=True))
+
+    def rough() -> list[Any]:
+        return list(Rough.objects.order_by("id").values_list("price", flat=True))
+
+    for _ in range(2):
+        assert str(assert_same(exact)[1]) == "1.50"
+        assert str(assert_same(rough)[1]) == ("1.5" if connection.vendor == "sqlite" else "1.50")
+
+
+def test_plan_is_made_once_a_shape() -> None:
+    from django_cache_manager import row_plans
+
+    for name, read in NATIVE.items():
+        read()
+        read()
+        before = dict(row_plans._plans)
+        read()
+        assert row_plans._plans == before, name
+
+
+@pytest.mark.databases("postgresql")
+def test_lists_of_the_driver_are_never_shared() -> None:
+    from django.contrib.postgres.aggregates import ArrayAgg
+
+    grouped = Author.objects.values("country").annotate(names=ArrayAgg("name"))
+    reads: list[Callable[[], Any]] = [
+        lambda: Author.objects.aggregate(names=ArrayAgg("name"))["names"],
+        lambda: next(iter(grouped.order_by("country")))["names"],
+        lambda: next(iter(grouped.order_by("country").values_list("names", "country")))[0],
+        lambda: next(iter(grouped.order_by("country").values_list("names", flat=True))),
+        lambda: (
+            next(iter(Author.objects.raw("SELECT *, ARRAY[id] AS ids FROM testapp_author"))).ids
+        ),
+    ]
+    for read in reads:
+        assert_same(read)
+        read().append("mine")
+        with count_sql() as log:
+            assert "mine" not in read()
+        assert not log
+
+
 # --- L1 -----------------------------------------------------------------------------------------
 
 
@@ -337,7 +394,9 @@ def test_converted_rows_are_kept_and_counted() -> None:
     from django_cache_manager import stores
 
     def read() -> list[Any]:
-        return list(Book.objects.values_list("pk", "extra", "price"))
+        queryset = Book.objects.values_list("pk", "extra", "price")
+        assert queryset.query  # it is keyed by its SQL from here on
+        return list(queryset)
 
     read()
     before = stores.local_stats()

@@ -20,7 +20,7 @@ from observe import assert_hit, assert_same, count_sql, difference, uncached
 from testapp.managers import CacheManager
 from testapp.models import AllTypes, Author, Country, Enrolment
 
-pytestmark = [pytest.mark.usefixtures("library"), pytest.mark.cached]
+pytestmark = [pytest.mark.usefixtures("library", "made"), pytest.mark.cached]
 
 
 # --- what can be told apart is made by from_db() ------------------------------------------------
@@ -211,7 +211,8 @@ def unusual(**extra: Any) -> type[models.Model]:
         **extra,
     }
     bases = fields.pop("bases", (models.Model,))
-    return type(models.Model)("Unusual", bases, fields)
+    made: type[models.Model] = fields.pop("metaclass", type(models.Model))("Unusual", bases, fields)
+    return made
 
 
 class Loud:
@@ -227,6 +228,23 @@ class Shouting(models.CharField):
             instance.__dict__[self.field.attname] = value.upper()
 
     descriptor_class = Descriptor
+
+
+class Hidden:
+    """In the place of `_state`."""
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return self if instance is None else vars(instance)["hidden"]
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        vars(instance)["hidden"] = value
+
+
+class Caller(type(models.Model)):
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        instance = super().__call__(*args, **kwargs)
+        instance.called = True
+        return instance
 
 
 def set_slowly(self: Any, name: str, value: Any) -> None:
@@ -252,6 +270,8 @@ def init_more(self: Any, *args: Any, **kwargs: Any) -> None:
         {"__new__": lambda cls, *args, **kwargs: object.__new__(cls)},
         {"bases": (models.Model, Loud)},
         {"name": Shouting(max_length=80)},
+        {"_state": Hidden()},
+        {"metaclass": Caller},
         {"from_db": classmethod(lambda cls, db, names, values, **_: cls(*map(str.upper, values)))},
     ],
     ids=lambda extra: next(iter(extra)),
@@ -273,6 +293,16 @@ def test_unusual_class_is_left_to_django(made: list[int], extra: dict[str, Any])
     assert not log
     assert difference(found, truth) is None
     assert set(made) == {-1}
+
+
+def test_order_that_from_db_would_take_otherwise_is_left_to_django() -> None:
+    from django_cache_manager import row_plans
+
+    compiler = Country.objects.all().query.get_compiler("default")
+    compiler.as_sql()
+    assert row_plans.plan_of(compiler).native is not None
+    compiler.select = compiler.select[::-1]
+    assert row_plans.plan_of(compiler).native is None
 
 
 @isolate_apps("testapp")

@@ -11,6 +11,7 @@ import gc
 import sys
 import tracemalloc
 import uuid
+from collections import namedtuple
 from collections.abc import Callable
 from typing import Any
 
@@ -59,7 +60,14 @@ def failing(function: Callable[..., Any], *arguments: Any, **named: Any) -> Call
     def call() -> None:
         try:
             function(*arguments, **named)
-        except (ValueError, TypeError, OverflowError, OSError, _engine.SegmentError):
+        except (
+            ValueError,
+            TypeError,
+            OverflowError,
+            OSError,
+            RecursionError,
+            _engine.SegmentError,
+        ):
             return
         raise AssertionError("did not fail")
 
@@ -91,6 +99,63 @@ def pure_calls() -> dict[str, Callable[[], Any]]:
         "file_identity bad": failing(_engine.file_identity, "/missing/file"),
         "process_namespace": _engine.process_namespace,
         "arguments": failing(_engine.scan, sql="x", dialect=0, unknown=1),
+    }
+
+
+class Thing:
+    pass
+
+
+class Owner:
+    pass
+
+
+NODES = (
+    (Thing, (("id", 0, False), ("owner_id", 1, True)), None, None, None, 2),
+    (Owner, (("id", 2, False),), 2, "owner", "thing", 1),
+)
+NAMED = namedtuple("NAMED", "a b c")
+MUTABLE: list[Any] = [(1, [{"a": [2]}, (3, [4])], 5), (1, {}, None)]
+SPACE: dict[str, Any] = {"name": NODES}
+RECEIVERS: list[Any] = [object()]
+
+
+def a_plan(nodes: Any = NODES, annotations: Any = (("n", 1),), names: Any = ()) -> _engine.RowPlan:
+    attributes = ((Thing, "__init__", object.__init__),)
+    places = ((SPACE, "name", NODES), (SPACE, "absent"), *names)
+    receivers = (RECEIVERS,)
+    return _engine.RowPlan(Owner, nodes, annotations, (Thing,), attributes, places, receivers)
+
+
+def plan_calls() -> dict[str, Callable[[], Any]]:
+    """Of RowPlan and what makes rows into values."""
+    plan = a_plan()
+    ended = a_plan(names=((SPACE, "name"),))
+    uneven = [*MUTABLE, (1,)]
+    endless: list[Any] = []
+    endless.append(endless)
+    return {
+        "plan": a_plan,
+        "plan holds": plan.holds,
+        "plan bad node": failing(a_plan, (*NODES[:1], (Owner, (), None, 1, None, 1))),
+        "plan bad annotation": failing(a_plan, annotations=(("n", 1), ("o", None))),
+        "plan bad name": failing(a_plan, names=((SPACE, "a", 1), (SPACE,))),
+        "build": lambda: plan.build(MUTABLE, "db"),
+        "build copies": lambda: plan.build(MUTABLE, "db", copy=True),
+        "build peers": lambda: plan.build(MUTABLE, "db", "mode", True),
+        "build not": lambda: ended.build(MUTABLE, "db"),
+        "build uneven": failing(plan.build, uneven, "db", "mode", True, True),
+        "build endless": failing(plan.build, [(1, endless, 1)], "db", copy=True),
+        "copyable": lambda: _engine.copyable(MUTABLE),
+        "row_tuples": lambda: _engine.row_tuples(MUTABLE, True),
+        "row_tuples bad": failing(_engine.row_tuples, [*MUTABLE, "a"], True),
+        "row_named": lambda: _engine.row_named(MUTABLE, NAMED, True),
+        "row_named endless": failing(_engine.row_named, [(1, endless, 1)], NAMED, True),
+        "row_column": lambda: _engine.row_column(MUTABLE, 1, True),
+        "row_column bad": failing(_engine.row_column, uneven, 1),
+        "row_dicts": lambda: _engine.row_dicts(MUTABLE, ["a", "b", "c"], True),
+        "row_dicts bad": failing(_engine.row_dicts, uneven, ["a", "b"]),
+        "row_dicts bad name": failing(_engine.row_dicts, MUTABLE, ["a", 1]),
     }
 
 
@@ -141,9 +206,10 @@ def local_calls(segment: _engine.Segment) -> dict[str, Callable[[], Any]]:
     def churn() -> None:
         now = segment.clock()
         for key in keys[:20]:
-            cache.put(key, segment, cells, now, [key], 2000)
+            cache.put(key, segment, cells, now, key, 2000)
             cache.get(key, segment)
             cache.get(key, segment, 1)
+            cache.recount(key, key, 9000)
         cache.max_bytes = 10_000
         cache.max_bytes = 30_000
 
@@ -220,6 +286,18 @@ def check(call: Callable[[], Any], calls: int = CALLS) -> None:
 @pytest.mark.parametrize("name", pure_calls())
 def test_function_leaves_nothing(name: str) -> None:
     check(pure_calls()[name])
+
+
+@pytest.mark.parametrize("name", plan_calls())
+def test_plan_leaves_nothing(name: str) -> None:
+    kept = [NODES, SPACE, RECEIVERS, RECEIVERS[0], Thing, Owner, NAMED, MUTABLE, MUTABLE[0]]
+    gc.collect()
+    before = [sys.getrefcount(thing) for thing in kept]
+    call = plan_calls()[name]
+    check(call)
+    del call
+    gc.collect()
+    assert [sys.getrefcount(thing) for thing in kept] == before
 
 
 @pytest.fixture(scope="module")
