@@ -115,9 +115,11 @@ def _() -> None:
 @protocol("dead-settled")
 def _() -> None:
     """2.5: a dead process's session is taken to be gone. Needs `kill` and the slow nemeses."""
+    from django_cache_manager.mysql import MySQL
     from django_cache_manager.postgresql import PostgreSQL
 
-    PostgreSQL.sessions_gone = lambda self, driver, sessions: set(sessions)  # type: ignore[method-assign]
+    for vendor in (MySQL, PostgreSQL):
+        vendor.sessions_gone = lambda self, driver, sessions: set(sessions)  # type: ignore[method-assign]
 
 
 @protocol("returning-unread")

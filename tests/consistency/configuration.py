@@ -33,9 +33,21 @@ def _postgresql(name: str) -> dict[str, Any]:
     }
 
 
+def _mysql() -> dict[str, Any]:
+    return {
+        "ENGINE": "tests.consistency.engines.mysql",
+        "NAME": "registers",
+        "USER": "tester",
+        "HOST": "127.0.0.1",
+        "PORT": PLAN.port,
+    }
+
+
 # Two aliases of one database: SQLite's differ in how a transaction begins.
 if PLAN.is_sqlite:
     DATABASES = {"default": _sqlite(None), "second": _sqlite("IMMEDIATE")}
+elif PLAN.is_mysql:
+    DATABASES = {"default": _mysql(), "second": _mysql()}
 else:
     DATABASES = {"default": _postgresql("first"), "second": _postgresql("second")}
 

@@ -1,7 +1,7 @@
 """Who may write a register whose next version the writer itself decides.
 
-Two locks at once: one on a file, which falls with the process; on PostgreSQL also an advisory one
-of the writing session, which falls with the session, so that a dead process's statement that still
+Two locks at once: one on a file, which falls with the process; on a server also an advisory one of
+the writing session, which falls with the session, so that a dead process's statement that still
 runs is never overtaken.
 """
 
@@ -33,7 +33,7 @@ class Lock:
             self._close()
             return False
         try:
-            free = self._advisory("pg_try_advisory_lock")
+            free = self._advisory("pg_try_advisory_lock(%s)", "GET_LOCK(%s, 0)")
         except BaseException:
             self._close()
             raise
@@ -46,7 +46,7 @@ class Lock:
         or will."""
         try:
             if self._connection.connection is not None:
-                self._advisory("pg_advisory_unlock")
+                self._advisory("pg_advisory_unlock(%s)", "RELEASE_LOCK(%s)")
         except Exception:
             with contextlib.suppress(Exception):
                 self._connection.close()
@@ -58,12 +58,13 @@ class Lock:
             os.close(self._file)
             self._file = None
 
-    def _advisory(self, function: str) -> bool:
+    def _advisory(self, of_postgresql: str, of_mysql: str) -> bool:
         """Asked of the driver, so that the package sees no statement."""
-        if self._connection.vendor != "postgresql":
+        if self._connection.vendor == "sqlite":
             return True
+        call = of_mysql if self._connection.vendor == "mysql" else of_postgresql
         self._connection.ensure_connection()
         key = int.from_bytes(hashlib.sha256(self.register.encode()).digest()[:4], "big")
         with self._connection.wrap_database_errors, self._connection.connection.cursor() as cursor:
-            cursor.execute(f"SELECT {function}(%s)", [key])
+            cursor.execute(f"SELECT {call}", [key])
             return bool(cursor.fetchone()[0])

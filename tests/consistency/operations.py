@@ -266,6 +266,9 @@ class Operations:
             return getattr(cause, "sqlite_errorname", "").startswith(
                 ("SQLITE_BUSY", "SQLITE_CONSTRAINT")
             )
+        if self.plan.is_mysql:
+            number = cause.args[0] if cause is not None and cause.args else None
+            return number in (1205, 1213, 1062, 1317)
         state = getattr(cause, "sqlstate", None)
         return state is not None and not state.startswith(("08", "57P"))
 

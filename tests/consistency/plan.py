@@ -5,11 +5,11 @@ import json
 import os
 from pathlib import Path
 
-DATABASES = ("sqlite-wal", "sqlite-delete", "postgresql")
+DATABASES = ("sqlite-wal", "sqlite-delete", "postgresql", "mariadb")
 ENVIRONMENT = "PROVE_PLAN"
 
 NEMESES = {
-    "slow-statement": "PostgreSQL: a trigger sleeps inside autocommit statements",
+    "slow-statement": "a trigger sleeps inside autocommit statements",
     "slow-commit": "PostgreSQL: a deferred trigger sleeps inside COMMIT",
     "slow-store": "reads are held up between the database's answer and the store",
     "slow-write": "writes are held up between mark and statement, and between COMMIT and settle",
@@ -18,9 +18,9 @@ NEMESES = {
     "hand-off": "on_commit tells another process through a pipe, which reads at once",
     "kill": "processes are killed by SIGKILL at random moments",
     "failpoint": "processes are killed by SIGKILL at named places",
-    "terminate": "PostgreSQL: sessions are ended by pg_terminate_backend",
-    "cut": "PostgreSQL: the network is cut while a write runs; the server finishes it",
-    "server-kill": "PostgreSQL: the server is killed by SIGKILL and started again",
+    "terminate": "sessions are ended at the server",
+    "cut": "the network is cut while a write runs; the server finishes it",
+    "server-kill": "the server is killed by SIGKILL and started again",
     "evict": "a tiny segment, whose entries are evicted all the time, and clashing cells",
     "remove-segment": "the segment's file is removed",
     "interrupt": "a signal's handler raises in the middle of an operation, as soft time limits do",
@@ -28,7 +28,8 @@ NEMESES = {
     "fork": "processes fork others that work on, and others that only live on",
 }
 FAMILIES = ("counter", "twin", "owned", "part", "pile", "box")
-POSTGRESQL_ONLY = frozenset({"slow-statement", "slow-commit", "terminate", "cut", "server-kill"})
+OF_SERVERS = frozenset({"slow-statement", "slow-commit", "terminate", "cut", "server-kill"})
+POSTGRESQL_ONLY = frozenset({"slow-commit"})
 TINY_SEGMENT = {"SIZE": "1M", "CELLS": 64, "SLOTS": 64, "MAX_ENTRY": "4K"}
 
 
@@ -48,11 +49,15 @@ class Plan:
     """What is read and written; fewer meet more often."""
     folder: str = ""
     port: int = 0
-    """PostgreSQL's."""
+    """The server's."""
 
     @property
     def is_sqlite(self) -> bool:
         return self.database.startswith("sqlite")
+
+    @property
+    def is_mysql(self) -> bool:
+        return self.database == "mariadb"
 
     def has(self, nemesis: str) -> bool:
         return nemesis in self.nemeses
@@ -88,6 +93,5 @@ def load() -> Plan:
 
 def nemeses_for(database: str) -> tuple[str, ...]:
     """All that a database can meet."""
-    if database == "postgresql":
-        return tuple(NEMESES)
-    return tuple(name for name in NEMESES if name not in POSTGRESQL_ONLY)
+    impossible = {"postgresql": frozenset(), "mariadb": POSTGRESQL_ONLY}.get(database, OF_SERVERS)
+    return tuple(name for name in NEMESES if name not in impossible)

@@ -114,7 +114,11 @@ class Process:
 class Run:
     def __init__(self, plan: Plan, keep: bool | None) -> None:
         folder = servers.memory_folder("qc-prove-")
-        self.server = servers.PostgreSQL() if plan.database == "postgresql" else None
+        self.server: servers.PostgreSQL | servers.MariaDB | None = None
+        if plan.database == "postgresql":
+            self.server = servers.PostgreSQL()
+        elif plan.is_mysql:
+            self.server = servers.MariaDB(options=["--innodb-lock-wait-timeout=3"])
         port = self.server.port if self.server else 0
         self.plan = dataclasses.replace(plan, folder=str(folder), port=port)
         self.random = random.Random(f"nemeses {plan.seed}")
@@ -250,7 +254,13 @@ class Run:
         process.child.signal(signal.SIGKILL)
 
     def _terminate(self) -> None:
-        assert self.server is not None
+        if self.plan.is_mysql:
+            # A client program's session has no database.
+            self._tell_server(
+                "EXECUTE IMMEDIATE CONCAT('KILL ', (SELECT ID FROM information_schema.PROCESSLIST"
+                " WHERE DB = 'registers' AND COMMAND <> 'Sleep' ORDER BY RAND() LIMIT 1))"
+            )
+            return
         self._tell_server(
             "SELECT pg_terminate_backend(pid) FROM (SELECT pid FROM pg_stat_activity"
             " WHERE datname = 'registers' AND state <> 'idle' ORDER BY random() LIMIT 1) AS one"

@@ -25,7 +25,7 @@ def test_no_read_is_stale(database: str) -> None:
     assert result.kills, "no process was killed"
 
 
-@pytest.mark.parametrize("database", ["sqlite-wal", "postgresql"])
+@pytest.mark.parametrize("database", ["sqlite-wal", "postgresql", "mariadb"])
 def test_no_false_alarm_without_a_cache(database: str) -> None:
     plan = Plan(database, 4.0, seed=2, processes=6, nemeses=nemeses_for(database), cache=False)
     result = supervisor.run(plan)

@@ -116,6 +116,11 @@ def raw_update_of_many(order: Order) -> None:
 @kind("counter")
 def raw_update_returning(order: Order) -> int:
     with connections[order.db].cursor() as cursor:
+        if connections[order.db].vendor == "mysql":  # which has no such UPDATE
+            sql = _RAISE.replace("version + 1", "(@made := version + 1)") + "; SELECT @made"
+            cursor.execute(sql, [order.token, order.k])
+            cursor.nextset()
+            return int(cursor.fetchone()[0])
         cursor.execute(f"{_RAISE} RETURNING version", [order.token, order.k])
         return int(cursor.fetchone()[0])
 
@@ -123,7 +128,10 @@ def raw_update_returning(order: Order) -> int:
 @kind("counter")
 def raw_returning_left_unread(order: Order) -> None:
     cursor = connections[order.db].cursor()
-    cursor.execute(f"{_RAISE} RETURNING version", [order.token, order.k])
+    if connections[order.db].vendor == "mysql":  # another answer is left unread there
+        cursor.execute(f"{_RAISE}; SELECT 1", [order.token, order.k])
+    else:
+        cursor.execute(f"{_RAISE} RETURNING version", [order.token, order.k])
     cursor.close()
 
 
@@ -131,6 +139,11 @@ def raw_returning_left_unread(order: Order) -> None:
 def raw_with(order: Order) -> int | None:
     """PostgreSQL: the write is inside a SELECT."""
     params = [order.token, order.k]
+    if connections[order.db].vendor == "mysql":
+        sql = f"UPDATE {_table(Counter)} c, (WITH it AS (SELECT %s AS id) SELECT id FROM it) w"
+        sql += " SET c.version = c.version + 1, c.token = %s WHERE c.id = w.id"
+        _run(order, sql, params[::-1])
+        return None
     if connections[order.db].vendor != "postgresql":
         sql = f"WITH it(id) AS (SELECT %s) UPDATE {_table(Counter)} SET version = version + 1"
         _run(order, f"{sql}, token = %s WHERE id IN (SELECT id FROM it)", params[::-1])

@@ -14,7 +14,7 @@ class Register(models.Model):
     version = models.BigIntegerField(default=0)
     token = models.CharField(max_length=60, default="")
     statement_delay = models.FloatField(default=0)
-    """Seconds that PostgreSQL's trigger sleeps in the statement that changes it."""
+    """Seconds that a server's trigger sleeps in the statement that changes it."""
     commit_delay = models.FloatField(default=0)
     objects = CacheManager()
 

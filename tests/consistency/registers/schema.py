@@ -1,4 +1,4 @@
-"""The tables of a run, PostgreSQL's sleeping triggers and the first rows."""
+"""The tables of a run, the servers' sleeping triggers and the first rows."""
 
 from django.core.management import call_command
 from django.db import connection
@@ -30,6 +30,14 @@ CREATE TRIGGER slow_statement BEFORE UPDATE ON {table}
 CREATE CONSTRAINT TRIGGER slow_commit AFTER UPDATE ON {table} DEFERRABLE INITIALLY DEFERRED
     FOR EACH ROW EXECUTE FUNCTION sleep_in_commit();
 """
+_MYSQL_TRIGGERS = """
+CREATE TRIGGER slow_{table} BEFORE UPDATE ON {table} FOR EACH ROW
+BEGIN
+    IF NEW.statement_delay > 0 AND NEW.statement_delay <> OLD.statement_delay THEN
+        DO SLEEP(NEW.statement_delay);
+    END IF;
+END
+"""
 
 
 def prepare(fillers: int) -> None:
@@ -39,6 +47,10 @@ def prepare(fillers: int) -> None:
             cursor.execute(_TRIGGERS)
             for model in (Counter, Twin, Owned):
                 cursor.execute(_TABLE_TRIGGERS.format(table=model._meta.db_table))
+    if connection.vendor == "mysql":
+        with connection.cursor() as cursor:
+            for model in (Counter, Twin, Owned):
+                cursor.execute(_MYSQL_TRIGGERS.format(table=model._meta.db_table))
     for k in range(1, WIDTH + 1):
         Counter.objects.create(pk=k)
         Twin.objects.create(pk=2 * k)

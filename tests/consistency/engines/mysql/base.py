@@ -1,0 +1,56 @@
+"""Django's MySQL backend (mysqlclient) with `faults` around the driver's calls."""
+
+import os
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+from django.db.backends.mysql import base
+
+from tests.consistency.faults import faults
+
+IN_TRANSACTION = 1
+
+
+def in_transaction(connection: Any) -> bool:
+    from django_cache_manager import _engine
+
+    return bool(_engine.mysql_status(connection) & IN_TRANSACTION)
+
+
+def cutting(connection: Any, sql: Any = None) -> AbstractContextManager[None]:
+    descriptor = connection.fileno()
+    try:
+        os.fstat(descriptor)
+    except OSError:  # lost before
+        return nullcontext()
+    return faults.cutting(descriptor, sql)
+
+
+class Cursor(base.CursorWrapper):
+    def execute(self, query: Any, args: Any = None) -> Any:
+        call = super().execute
+        with cutting(self.cursor.connection, query):
+            return faults.statement(query, lambda: call(query, args))
+
+    def executemany(self, query: Any, args: Any) -> Any:
+        call = super().executemany
+        return faults.statement(query, lambda: call(query, args))
+
+
+class DatabaseWrapper(base.DatabaseWrapper):
+    def create_cursor(self, name: str | None = None) -> Any:
+        return Cursor(self.connection.cursor())
+
+    def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
+        connection = super().get_new_connection(conn_params)
+        plain = connection.commit
+
+        def commit() -> None:
+            if in_transaction(connection):
+                with cutting(connection):
+                    faults.commit(plain)
+            else:
+                plain()
+
+        connection.commit = commit
+        return connection
