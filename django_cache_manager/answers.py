@@ -6,16 +6,15 @@ same cells and time; the checks of a hit are those of reads.py.
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from django.db import connections
-
 from . import _engine, conf, keys, policy, stores
-from .captures import Captured, capturing, note
-from .reads import place_of
+from .captures import Captured, capturing, is_listened_to, note
+from .reads import connection_of, place_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from .traces import Trace
 
@@ -44,19 +43,33 @@ def answer(
         return original(queryset, *args)
     alias = queryset.db
     found = find(queryset, trace, kind, alias)
-    if found is not MISS:
-        return found
-    with capturing() as captured:
-        kept = queryset.__dict__.get("_is_private")
-        queryset._is_private = True
-        try:
-            value = original(queryset, *args)
-        finally:
-            if kept is None:
-                del queryset.__dict__["_is_private"]
+    return ask(queryset, trace, kind, alias, original, *args) if found is MISS else found
+
+
+def ask(
+    queryset: Any, trace: Trace, kind: int, alias: str, original: Callable[..., Any], *args: Any
+) -> Any:
+    """What `original` returns, remembered for the next time."""
+    with capturing() as captured, _as_asked(queryset, alias):
+        value = original(queryset, *args)
     if len(captured) == 1 and captured[0] is not None:
         _remember(trace, kind, alias, captured[0], value)
     return value
+
+
+@contextlib.contextmanager
+def _as_asked(queryset: Any, alias: str) -> Iterator[None]:
+    """Within, Django's own code shows the Query to nobody, and goes to the alias that the router
+    has named: asked again it may name another."""
+    before, attributes = queryset._db, queryset.__dict__
+    private = "_is_private" in attributes
+    attributes["_db"], attributes["_is_private"] = alias, True
+    try:
+        yield
+    finally:
+        attributes["_db"] = before
+        if not private:
+            attributes.pop("_is_private", None)
 
 
 def find(queryset: Any, trace: Trace, kind: int, alias: str) -> Any:
@@ -66,13 +79,14 @@ def find(queryset: Any, trace: Trace, kind: int, alias: str) -> Any:
     """
     if not conf.current().enabled or policy.uncached_depth.get():
         return MISS
-    connection = connections[alias]
+    connection = connection_of(alias)
     place = place_of(connection)
     if place is None:
         return MISS
     state, facts, segment = place
     connection.validate_thread_sharing()
-    connection.validate_no_broken_transaction()
+    if connection.needs_rollback:
+        connection.validate_no_broken_transaction()
     limit = state.hit_limit(connection, facts)
     if limit is None or state.dirty is None or state.dirty:
         return MISS
@@ -83,7 +97,8 @@ def find(queryset: Any, trace: Trace, kind: int, alias: str) -> Any:
     known: Answer | None = stores.find_answer(segment, key, limit)
     if known is None:
         return MISS
-    note(Captured(facts, segment, known.cells, known.time, None, *known[1:4]))
+    if is_listened_to():
+        note(Captured(facts, segment, known.cells, known.time, None, *known[1:4]))
     if known.items is None:
         return known.value
     items = known.items(queryset, alias, known.rows, known.copies)
@@ -103,7 +118,7 @@ def _remember(trace: Trace, kind: int, alias: str, captured: Captured, value: An
         return
     else:
         kept = Answer(None, rows, captured.copies, items, captured.cells, captured.time)
-    connection = connections[alias]
+    connection = connection_of(alias)
     try:
         key = keys.trace_key(connection, captured.facts, kind, trace.shape.number, trace.values)
     except _engine.Unencodable:

@@ -99,35 +99,47 @@ _SCALARS: Final = frozenset(
 _INT_MAX: Final = 2**63
 
 
+_PLAIN: Final = _SCALARS - {float, decimal.Decimal}
+
+
 def _value_type(value: Any) -> Any:
+    """Of a value that isn't plain: what is between a shape's types, or Unknown."""
     kind = type(value)
-    if kind in _SCALARS:
-        if (kind is float and not math.isfinite(value)) or (
-            kind is decimal.Decimal and not value.is_finite()
-        ):
-            raise Unknown
-        return kind
-    if kind in (list, tuple) and value:
+    if kind is float:
+        finite = math.isfinite(value)
+    elif kind is decimal.Decimal:
+        finite = value.is_finite()
+    elif kind in (list, tuple) and value:
         inner = set(map(type, value))
-        if len(inner) == 1 and (only := inner.pop()) in (int, str, uuid.UUID):
+        if len(inner) == 1 and (only := inner.pop()) in _PK_TYPES:
             return kind, only
-    if isinstance(value, models.Model):
+        raise Unknown
+    elif isinstance(value, models.Model):
         return "instance", kind
-    raise Unknown
+    else:
+        raise Unknown
+    if not finite:
+        raise Unknown
+    return kind
 
 
 def lookups_call(method: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
     """filter() and exclude() with keywords."""
     if args or not kwargs:
         raise Unknown
-    kept: dict[str, Any] = {}
-    types = []
-    for name, value in kwargs.items():
-        kind = _value_type(value)
-        types.append(kind)
-        kept[name] = list(value) if type(value) is list else value
-    values = tuple(tuple(v) if type(v) is list else v for v in kept.values())
-    return Call(method, (tuple(kept), tuple(types)), values, (), kept)
+    values = tuple(kwargs.values())
+    types = tuple(map(type, values))
+    if not _PLAIN.issuperset(types):
+        types = tuple(
+            [
+                kind if kind in _PLAIN else _value_type(v)
+                for kind, v in zip(types, values, strict=True)
+            ]
+        )
+        # What may change is copied, for the key and for the replay.
+        kwargs = {name: list(v) if type(v) is list else v for name, v in kwargs.items()}
+        values = tuple([tuple(v) if type(v) is list else v for v in values])
+    return Call(method, (tuple(kwargs), types), values, (), kwargs)
 
 
 def names_call(method: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:

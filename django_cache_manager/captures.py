@@ -41,6 +41,10 @@ class _Here(threading.local):
 _here = _Here()
 
 
+def is_listened_to() -> bool:
+    return _here.found is not None
+
+
 def note(captured: Captured | None) -> None:
     """Tells of a read; None: one that can't be remembered."""
     if _here.found is not None:

@@ -436,7 +436,12 @@ def _base_manager(original: Any) -> Any:
 
 def _get_queryset(original: Any) -> Any:
     def get_queryset(self: BaseManager[Any]) -> Any:
-        queryset = original(self)
+        kind: Any = self._queryset_class
+        trace = traces.root(kind, self.model)
+        if trace is None:
+            queryset = original(self)
+        else:
+            queryset = traces.fresh(kind, trace, self._db, self._hints)
         if opts_out(self):
             opt_out(queryset)
         return queryset

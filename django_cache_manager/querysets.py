@@ -207,11 +207,23 @@ def answered(kind: int) -> Callable[[Method], Method]:
 
 def get(original: Method) -> Method:
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if self._trace is None:
+        trace = None if self._trace is None else traces.resolved(self)
+        if trace is None:
             return original(self, *args, **kwargs)
-        found = self.filter(*args, **kwargs) if args or kwargs else self
-        if found._trace is None:
+        longer = trace if not args and not kwargs else None
+        if not args and kwargs and not self._sticky_filter:
+            longer = traces.filtered(trace, kwargs)
+        if longer is not None and not longer.shape.prefetches:
+            alias = self.db
+            found = answers.find(self, longer, answers.ONE, alias)
+            if found is answers.MISS:
+                matching = self.filter(**kwargs) if kwargs else self
+                found = answers.ask(matching, longer, answers.ONE, alias, original)
+            return found
+        matching = self.filter(*args, **kwargs)
+        trace = traces.resolved(matching)
+        if trace is None:
             return original(self, *args, **kwargs)
-        return answers.answer(found, traces.resolved(found), answers.ONE, original)
+        return answers.answer(matching, trace, answers.ONE, original)
 
     return method

@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
+import threading
+from asyncio import _get_running_loop
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 from django.core.exceptions import EmptyResultSet
+from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.sql.constants import MULTI, SINGLE
 from django.utils.asyncio import async_unsafe
@@ -122,6 +125,18 @@ class _Place:
     key: bytes
 
 
+def connection_of(alias: str) -> BaseDatabaseWrapper:
+    """`connections[alias]`, at a third of its cost where no event loop runs: asgiref finds that out
+    by an exception."""
+    if _get_running_loop() is None:
+        storage = connections._connections.__dict__.get("_storage")
+        if type(storage) is threading.local:
+            found: BaseDatabaseWrapper | None = getattr(storage, alias, None)
+            if found is not None:
+                return found
+    return connections[alias]
+
+
 def place_of(
     connection: BaseDatabaseWrapper,
 ) -> tuple[ConnectionState, Facts, OpenSegment] | None:
@@ -131,7 +146,8 @@ def place_of(
     """
     if "cursor" in connection.__dict__:
         return None  # a test case forbids queries here
-    _refuse_event_loop()
+    if _get_running_loop() is not None:
+        _refuse_event_loop()
     if type(connection).ensure_connection is not _ensure_connection:
         connection.ensure_connection()  # a test runner that forbids databases has patched it
     state = state_of(connection)

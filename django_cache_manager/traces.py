@@ -25,6 +25,33 @@ if TYPE_CHECKING:
 
     from django.db.models import Model
 
+_RESET: Final = {
+    "_result_cache": None,
+    "_sticky_filter": False,
+    "_for_write": False,
+    "_prefetch_done": False,
+    "_defer_next_filter": False,
+    "_deferred_filter": None,
+}
+"""A new queryset's attributes; `_for_write` is copied by `_clone()`."""
+
+_ATTRIBUTES: Final = set(vars(QuerySet()))
+_LEFT: Final = [
+    name
+    for name in ("_prefetch_related_lookups", "_iterable_class", "_fields", "_fetch_mode")
+    if name in _ATTRIBUTES
+]
+_KEPT: Final = ("_db", "_for_write", "_known_related_objects")
+_ATTRIBUTES_KNOWN: Final = _ATTRIBUTES - {"_cloning_enabled"} == {
+    *_RESET,
+    *_LEFT,
+    *_KEPT,
+    "model",
+    "_query",
+    "_hints",
+}
+"""Whether a queryset has just the attributes that we know how to copy."""
+
 MEMO_SHAPES: Final = 4096
 STEPS_MAX: Final = 16
 VALUES_MAX: Final = 1024
@@ -38,12 +65,11 @@ class Shape:
     """A chain of calls without its values."""
 
     __slots__ = (
+        "attributes",
         "caching",
         "children",
         "depth",
-        "fields",
         "is_sliced",
-        "iterable_class",
         "model",
         "number",
         "ordering",
@@ -55,9 +81,12 @@ class Shape:
         self.model = model
         self.depth = depth
         self.children: dict[tuple[Any, ...], Step] = {}
-        # What the calls leave on a queryset beside its Query.
-        self.fields = built._fields
-        self.iterable_class = built._iterable_class
+        self.attributes = {
+            **_RESET,
+            "model": model,
+            # What the calls leave on a queryset beside its Query.
+            **{name: built.__dict__[name] for name in _LEFT},
+        }
         self.prefetches = built._prefetch_related_lookups
         self.is_sliced = built._query.is_sliced
         self.caching: bool | None = built._query.__dict__.get("caching")
@@ -83,6 +112,11 @@ class Trace:
         for method, args, kwargs in self.calls:
             queryset = method(queryset, *args, **kwargs)
         return queryset._query
+
+
+_FILTER: Final = QuerySet.filter
+"""Django's own, not yet patched."""
+_EXCLUDE: Final = QuerySet.exclude
 
 
 class _Unbuilt:
@@ -120,7 +154,7 @@ def root(kind: type[QuerySet[Any]], model: type[Model]) -> Trace | None:
     if caching is False or not (caching or policy.selects(model)):
         return None
     # An expression in Meta.ordering may depend on the time zone.
-    if not _is_traceable(kind) or not all(type(name) is str for name in model._meta.ordering):
+    if not _is_traceable(kind) or not all(type(name) is str for name in model._meta.ordering or ()):
         return None
     _make_room()
     shape = Shape(model, pristine(model, caching), 0)
@@ -205,42 +239,28 @@ def _is_traceable(kind: type[QuerySet[Any]]) -> bool:
     return known
 
 
-_KEPT: Final = (
-    "model",
-    "_db",
-    "_for_write",
-    "_known_related_objects",
-    "_fetch_mode",
-)
-_RESET: Final = {
-    "_result_cache": None,
-    "_sticky_filter": False,
-    "_prefetch_done": False,
-    "_defer_next_filter": False,
-    "_deferred_filter": None,
-}
-_FROM_SHAPE: Final = ("_query", "_hints", "_prefetch_related_lookups", "_iterable_class", "_fields")
-
-_attributes = set(vars(QuerySet()))
-_kept: Final = tuple(name for name in _KEPT if name in _attributes)
-_ATTRIBUTES_KNOWN: Final = _attributes - {"_cloning_enabled"} == {*_kept, *_RESET, *_FROM_SHAPE}
-"""Whether a queryset has the attributes that we know how to copy."""
-
-
 def unbuilt(queryset: QuerySet[Any], trace: Trace) -> QuerySet[Any]:
     """What Django's `_chain()` and the last call of `trace` would have made, without its Query."""
     clone = object.__new__(type(queryset))
-    theirs, own = queryset.__dict__, clone.__dict__
-    for name in _kept:
+    theirs, own = queryset.__dict__, trace.shape.attributes.copy()
+    for name in _KEPT:
         own[name] = theirs[name]
-    own.update(_RESET)
-    shape = trace.shape
     own["_hints"] = theirs["_hints"] or {}
-    own["_prefetch_related_lookups"] = shape.prefetches
-    own["_iterable_class"] = shape.iterable_class
-    own["_fields"] = shape.fields
     own["_trace"] = trace
+    clone.__dict__ = own
     return clone
+
+
+def fresh(kind: type[QuerySet[Any]], trace: Trace, using: str | None, hints: Any) -> QuerySet[Any]:
+    """What `kind(model, using=using, hints=hints)` makes, of a root's trace."""
+    made = object.__new__(kind)
+    own = trace.shape.attributes.copy()
+    own["_db"] = using
+    own["_hints"] = hints or {}
+    own["_known_related_objects"] = {}
+    own["_trace"] = trace
+    made.__dict__ = own
+    return made
 
 
 def following(
@@ -263,9 +283,12 @@ def following(
     return built
 
 
-def _unpatched(method: Any) -> Any:
-    """Django's own, which the calls of a trace are told apart by."""
-    return getattr(method, "__wrapped__", method)
+def filtered(trace: Trace, kwargs: dict[str, Any]) -> Trace | None:
+    """The trace after filter(), if its shape is known."""
+    try:
+        return extended(trace, lookups_call(_FILTER, (), kwargs))
+    except Unknown:
+        return None
 
 
 def resolved(queryset: Any) -> Trace | None:
@@ -275,7 +298,7 @@ def resolved(queryset: Any) -> Trace | None:
     if trace is None or queryset._deferred_filter is None:
         return trace
     negate, args, kwargs = queryset._deferred_filter
-    original = _unpatched(QuerySet.exclude if negate else QuerySet.filter)
+    original = _EXCLUDE if negate else _FILTER
     try:
         call = lookups_call(original, args, kwargs)
     except Unknown:

@@ -360,6 +360,38 @@ def read(queryset: QuerySet[Author], found: list[Any]) -> None:
         connection.close()
 
 
+class Fickle:
+    """Names another alias each time it is asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def db_for_read(self, model: Any, **hints: Any) -> str:
+        self.asked += 1
+        return ["default", "other"][self.asked % 2]
+
+
+@pytest.mark.parametrize("terminal", ["list", "count", "get", "first", "exists"])
+def test_router_is_asked_once_and_its_answer_kept(terminal: str) -> None:
+    from django.test import override_settings
+
+    Author.objects.using("other").all().delete()
+    Author.objects.using("other").create(pk=1, name="elsewhere")
+
+    def read(manager: Any) -> Any:
+        if terminal == "get":
+            return portable(manager.values_list("name").get(pk=1))
+        return run(manager.filter(pk=1).values_list("name"), [], terminal)
+
+    expected = {alias: read(QuerySet(Author, using=alias)) for alias in ("default", "other")}
+    for _ in range(3):
+        router = Fickle()
+        with override_settings(DATABASE_ROUTERS=[router]):
+            for n in range(1, 5):
+                assert read(Author.objects) == expected[["default", "other"][n % 2]]
+                assert router.asked == n
+
+
 def test_threads_share_a_queryset() -> None:
     list(ranked(3))
     list(ranked(3))
