@@ -36,20 +36,23 @@ _RESET: Final = {
 """A new queryset's attributes; `_for_write` is copied by `_clone()`."""
 
 _ATTRIBUTES: Final = set(vars(QuerySet()))
+_CAN_WORK_IN_PLACE: Final = "_cloning_enabled" in _ATTRIBUTES
+if _CAN_WORK_IN_PLACE:  # Django 6.1
+    _RESET["_cloning_enabled"] = True
 _LEFT: Final = [
     name
     for name in ("_prefetch_related_lookups", "_iterable_class", "_fields", "_fetch_mode")
     if name in _ATTRIBUTES
 ]
 _KEPT: Final = ("_db", "_for_write", "_known_related_objects")
-_ATTRIBUTES_KNOWN: Final = _ATTRIBUTES - {"_cloning_enabled"} == {
+_ATTRIBUTES_KNOWN: Final = {
     *_RESET,
     *_LEFT,
     *_KEPT,
     "model",
     "_query",
     "_hints",
-}
+} == _ATTRIBUTES
 """Whether a queryset has just the attributes that we know how to copy."""
 
 MEMO_SHAPES: Final = 4096
@@ -295,7 +298,12 @@ def resolved(queryset: Any) -> Trace | None:
     """The trace of a queryset, with the filter that a related manager has put off: Django reads its
     instance when the query is needed."""
     trace: Trace | None = queryset._trace
-    if trace is None or queryset._deferred_filter is None:
+    if trace is None:
+        return None
+    if _CAN_WORK_IN_PLACE and not queryset._cloning_enabled:
+        leave(queryset)
+        return None
+    if queryset._deferred_filter is None:
         return trace
     negate, args, kwargs = queryset._deferred_filter
     original = _EXCLUDE if negate else _FILTER
