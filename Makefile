@@ -63,6 +63,11 @@ CONFORMANCE_ARGS ?= --both --write
 conformance: packages-test $(VENV)/.sample ## Django's own test suite with every model cached (about an hour)
 	@$(PYTHON_BIN) conformance/run.py $(CONFORMANCE_ARGS)
 
+.PHONY: test-apps
+test-apps: setup-test ## Other applications with every model cached, and their own test suites
+	@$(PYTHON_BIN) -m pytest -q tests/apps
+	@$(PYTHON_BIN) tests/apps/suites.py
+
 .PHONY: fuzz
 fuzz: setup-test ## Fuzzes each parser for FUZZ_SECONDS (300)
 	@scripts/fuzz $(FUZZ_SECONDS)
@@ -94,8 +99,8 @@ $(VENV)/.sample: requirements/build.txt requirements/sample.txt | packages-build
 	@scripts/venv $(VENV) $^
 	@touch $@
 
-$(VENV)/.test: requirements/test.txt $(VENV)/.sample
-	@scripts/venv $(VENV) $<
+$(VENV)/.test: requirements/test.txt requirements/apps.txt $(VENV)/.sample
+	@scripts/venv $(VENV) requirements/test.txt requirements/apps.txt
 	@touch $@
 
 $(VENV)/.lint: requirements/lint.txt $(VENV)/.sample
