@@ -348,6 +348,8 @@ def _check_ordering(model: type[Model], call: Call) -> None:
 
 
 def _check_names(model: type[Model], call: Call) -> None:
+    if call.kwargs.get("flat") and not call.args:
+        raise Unknown  # Django 6.1 warns
     for name in call.shape[1]:
         field, rest = _resolve(model, name.split(LOOKUP_SEP))
         if rest or (field.is_relation and type(field) not in _FOREIGN):
@@ -355,7 +357,9 @@ def _check_names(model: type[Model], call: Call) -> None:
 
 
 def _check_relations(model: type[Model], call: Call) -> None:
-    """select_related(): Django has just followed the names; what they mean stays."""
+    """Django has just followed the names, or will when it runs the query."""
+    if not call.args:
+        raise Unknown  # Django 6.1 warns of select_related()
 
 
 def _check_none(model: type[Model], call: Call) -> None:

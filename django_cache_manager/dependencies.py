@@ -256,7 +256,9 @@ class _Walk:
 
 
 def _default_ordering(query: Any, options: Any) -> Iterable[Any]:
-    return options.ordering if query.default_ordering and options is not None else ()
+    if not query.default_ordering or options is None:
+        return ()
+    return options.ordering or ()  # Django takes None for none
 
 
 def _is_prefetched_column(name: str, extra: tuple[str, Any]) -> bool:

@@ -35,20 +35,10 @@ def init(original: Method) -> Method:
 
 def opt_out(queryset: Any) -> None:
     """Sends a queryset's own query to the database."""
-    traces.leave(queryset)
     queryset._query.caching = False
 
 
 # --- the Query ----------------------------------------------------------------------------------
-
-
-def _built(self: Any) -> Any:
-    try:
-        return self.__dict__["_query"]
-    except KeyError:
-        if self._trace is None:
-            raise AttributeError("_query") from None
-        return self.__dict__.setdefault("_query", self._trace.build())
 
 
 def _put(self: Any, value: Any) -> None:
@@ -56,7 +46,7 @@ def _put(self: Any, value: Any) -> None:
         self.__dict__["_query"] = value
 
 
-hidden_query = property(_built, _put)
+hidden_query = property(traces.query_of, _put)
 """QuerySet._query, which Django's own methods use: made by a replay when it is asked for."""
 
 

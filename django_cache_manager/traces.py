@@ -39,12 +39,12 @@ _ATTRIBUTES: Final = set(vars(QuerySet()))
 _CAN_WORK_IN_PLACE: Final = "_cloning_enabled" in _ATTRIBUTES
 if _CAN_WORK_IN_PLACE:  # Django 6.1
     _RESET["_cloning_enabled"] = True
-_LEFT: Final = [
+_LEFT: Final = ("_prefetch_related_lookups", "_iterable_class", "_fields")
+_KEPT: Final = tuple(
     name
-    for name in ("_prefetch_related_lookups", "_iterable_class", "_fields", "_fetch_mode")
+    for name in ("_db", "_for_write", "_known_related_objects", "_fetch_mode")
     if name in _ATTRIBUTES
-]
-_KEPT: Final = ("_db", "_for_write", "_known_related_objects")
+)
 _ATTRIBUTES_KNOWN: Final = {
     *_RESET,
     *_LEFT,
@@ -87,8 +87,8 @@ class Shape:
         self.attributes = {
             **_RESET,
             "model": model,
-            # What the calls leave on a queryset beside its Query.
-            **{name: built.__dict__[name] for name in _LEFT},
+            # What the calls leave on a queryset beside its Query; what it has from another.
+            **{name: built.__dict__[name] for name in (*_LEFT, *_KEPT)},
         }
         self.prefetches = built._prefetch_related_lookups
         self.is_sliced = built._query.is_sliced
@@ -143,9 +143,25 @@ def pristine(model: type[Model], caching: bool | None) -> QuerySet[Any]:
 
 def leave(queryset: Any) -> None:
     """From now on the queryset's key is its SQL: its Query may be changed."""
-    if queryset._trace is not None:
-        queryset._query  # noqa: B018 - builds it
+    trace = queryset._trace
+    if trace is not None:
+        if "_query" not in queryset.__dict__:
+            queryset.__dict__.setdefault("_query", trace.build())
         queryset._trace = None
+
+
+def query_of(queryset: Any) -> Query:
+    """A queryset's own Query, which Django's methods use."""
+    trace = queryset._trace
+    if trace is not None and not queryset._is_private:
+        leave(queryset)
+    attributes = queryset.__dict__
+    if "_query" not in attributes:
+        if trace is None:
+            raise AttributeError("_query")
+        attributes.setdefault("_query", trace.build())
+    query: Query = attributes["_query"]
+    return query
 
 
 def root(kind: type[QuerySet[Any]], model: type[Model]) -> Trace | None:
@@ -300,7 +316,14 @@ def resolved(queryset: Any) -> Trace | None:
     trace: Trace | None = queryset._trace
     if trace is None:
         return None
-    if _CAN_WORK_IN_PLACE and not queryset._cloning_enabled:
+    theirs, ours = queryset.__dict__, trace.shape.attributes
+    if (
+        (_CAN_WORK_IN_PLACE and not theirs["_cloning_enabled"])
+        # Somebody has put another there, as prefetches do.
+        or theirs["_iterable_class"] is not ours["_iterable_class"]
+        or theirs["_prefetch_related_lookups"] is not ours["_prefetch_related_lookups"]
+        or theirs["_fields"] is not ours["_fields"]
+    ):
         leave(queryset)
         return None
     if queryset._deferred_filter is None:

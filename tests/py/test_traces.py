@@ -296,6 +296,37 @@ def test_changed_query_is_no_longer_the_trace() -> None:
         assert queryset.count() == 1
 
 
+def test_query_changed_by_its_private_name_is_no_longer_the_trace() -> None:
+    for _ in range(3):
+        queryset = Author.objects.filter(rank__gte=0)
+        assert len(queryset.all()) > 1
+        queryset._query.set_limits(high=1)  # type: ignore[attr-defined]
+        assert len(queryset.all()) == 1
+        assert len(queryset) == 1
+
+
+def test_attributes_put_in_place_are_used() -> None:
+    from django.db.models.query import ValuesListIterable
+
+    class Loud(ValuesListIterable):
+        def __iter__(self) -> Iterator[Any]:
+            return (f"{row}!" for row in super().__iter__())
+
+    for _ in range(4):
+        pairs = Author.objects.filter(pk=1).values_list("pk", "rank")
+        assert list(pairs) == [(1, 0)]
+        pairs = pairs.all()
+        pairs._iterable_class = Loud
+        assert list(pairs.all()) == ["(1, 0)!"]
+        assert list(pairs) == ["(1, 0)!"]
+        books = Book.objects.filter(pk=1).prefetch_related("tags")
+        assert "tags" in books[0]._prefetched_objects_cache  # type: ignore[attr-defined]
+        books = books.all()
+        books._prefetch_related_lookups = ()  # type: ignore[attr-defined]
+        assert "_prefetched_objects_cache" not in vars(books.all()[0])
+        assert "_prefetched_objects_cache" not in vars(books[0])
+
+
 def test_query_put_in_place_is_no_longer_the_trace() -> None:
     for _ in range(3):
         queryset = Author.objects.filter(rank__gte=0)
@@ -350,6 +381,9 @@ def test_ordering_of_meta_that_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Tag._meta, "ordering", ["-label"])
     for _ in range(3):
         assert list(Tag.objects.values_list("label", flat=True)) == forward[::-1]
+    monkeypatch.setattr(Tag._meta, "ordering", None)
+    for _ in range(3):
+        assert set(Tag.objects.values_list("label", flat=True)) == set(forward)
 
 
 def read(queryset: QuerySet[Author], found: list[Any]) -> None:
