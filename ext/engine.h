@@ -36,6 +36,7 @@ struct engine_state {
         *name_getinitargs, *name_sizeof, *name_status, *name_errno, *name_state, *name_adding, *name_db,
         *name_fields_cache, *name_fetch_mode, *name_peers;
     PyObject *signed_names; /* ("signed",) */
+    PyObject *gc_collect, *number_zero;
 
     /* Kept between calls for their room. Whoever uses one takes it out and puts it back. */
     struct qc_encoder spare_encoder;

@@ -5,14 +5,22 @@
  */
 #include "row_plan.h"
 
-/* Below this many rows the collector's own thresholds are good enough. */
-#define ROWS_WITHOUT_COLLECTOR 64
+/* From this many rows on the collector is told that there is nothing for it to find. */
+#define ROWS_WITHOUT_COLLECTOR 200
+
+/* New objects that the collector does not see yet: borrowed, for the list of instances keeps them. */
+struct unseen {
+    PyObject **objects;
+    Py_ssize_t count, room;
+    bool wanted;
+};
 
 struct build {
     const struct engine_state *state;
     const struct row_plan *plan;
     PyObject *empty, *db, *fetch_mode; /* fetch_mode NULL: before Django 6.1 */
     PyObject **peers;                  /* a list for each node; NULL: not tracked */
+    struct unseen *unseen;
     bool copy;
 };
 
@@ -26,6 +34,35 @@ static void made_release(struct made *made)
     Py_CLEAR(made->instance);
     Py_CLEAR(made->state);
     Py_CLEAR(made->cache);
+}
+
+/* Each is full by now, or is put back in sight by whoever puts more into it (a dict does). Without memory it stays in
+ * sight. */
+static void hide(const struct build *build, PyObject *object)
+{
+    struct unseen *unseen = build->unseen;
+
+    if (!unseen->wanted || object == NULL || !PyObject_GC_IsTracked(object))
+        return;
+    if (unseen->count == unseen->room) {
+        Py_ssize_t room = unseen->room == 0 ? 4096 : unseen->room * 2;
+        PyObject **objects = PyMem_Realloc(unseen->objects, (size_t)room * sizeof *objects);
+
+        if (objects == NULL)
+            return;
+        unseen->objects = objects;
+        unseen->room = room;
+    }
+    PyObject_GC_UnTrack(object);
+    unseen->objects[unseen->count++] = object;
+}
+
+static void show_all(struct unseen *unseen)
+{
+    for (Py_ssize_t i = 0; i < unseen->count; i++)
+        if (!PyObject_GC_IsTracked(unseen->objects[i]))
+            PyObject_GC_Track(unseen->objects[i]);
+    PyMem_Free(unseen->objects);
 }
 
 static PyObject *object_new(const struct build *build, PyTypeObject *type)
@@ -88,6 +125,8 @@ static int fill(const struct build *build, const struct plan_node *node, PyObjec
                               : PyObject_GenericSetAttr(made->instance, build->state->name_state, made->state);
     for (Py_ssize_t i = 0; result == 0 && i < PyTuple_GET_SIZE(node->names); i++)
         result = set_attribute(build, made->instance, dict, PyTuple_GET_ITEM(node->names, i), values[node->columns[i]]);
+    if (dict != NULL)
+        hide(build, dict);
     Py_XDECREF(dict);
     return result;
 }
@@ -108,6 +147,8 @@ static int make(const struct build *build, Py_ssize_t index, PyObject *const *va
     made->instance = object_new(build, node->model);
     if (made->instance == NULL || make_state(build, node, values, made) < 0 || fill(build, node, values, made) < 0)
         return -1;
+    hide(build, made->instance);
+    hide(build, made->state);
     return build->peers == NULL ? 0 : track_peer(build, build->peers[index], made);
 }
 
@@ -137,6 +178,8 @@ static int populate(const struct build *build, Py_ssize_t outer_index, PyObject 
             result = cache_as(build, outer, nodes[i].local_name, made.instance);
         if (result == 0 && nodes[i].remote_name != NULL)
             result = cache_as(build, &made, nodes[i].remote_name, outer->instance);
+        if (result == 0)
+            hide(build, made.cache);
         made_release(&made);
     }
     return result;
@@ -163,8 +206,10 @@ static PyObject *build_row(const struct build *build, PyObject *row)
     }
     values = PySequence_Fast_ITEMS(row);
     if (make(build, 0, values, &made) == 0 && populate(build, 0, values, &made) == 0 &&
-        annotate(build, values, made.instance) == 0)
+        annotate(build, values, made.instance) == 0) {
+        hide(build, made.cache);
         instance = Py_NewRef(made.instance);
+    }
     made_release(&made);
     return instance;
 }
@@ -173,7 +218,6 @@ static PyObject *build_rows(const struct build *build, PyObject *rows)
 {
     Py_ssize_t count = PyList_GET_SIZE(rows);
     PyObject *instances = PyList_New(count);
-    int collecting = count >= ROWS_WITHOUT_COLLECTOR ? PyGC_Disable() : 0;
 
     for (Py_ssize_t i = 0; instances != NULL && i < count; i++) {
         PyObject *row, *instance = NULL;
@@ -186,12 +230,40 @@ static PyObject *build_rows(const struct build *build, PyObject *rows)
             PyErr_SetString(PyExc_RuntimeError, "rows changed while they were read");
         }
         if (instance == NULL)
-            Py_CLEAR(instances);
-        else
-            PyList_SET_ITEM(instances, i, instance);
+            return instances; /* for the caller to release */
+        PyList_SET_ITEM(instances, i, instance);
     }
-    if (collecting)
+    return instances;
+}
+
+/* A young collection while none of the new objects is in sight: it finds next to nothing, and counts from zero again.
+ * Otherwise the next allocation would start one that walks through all of them. */
+static int count_from_zero(const struct build *build)
+{
+    PyObject *result = PyObject_CallFunctionObjArgs(build->state->gc_collect, build->state->number_zero, NULL);
+
+    Py_XDECREF(result);
+    return result == NULL ? -1 : 0;
+}
+
+/* No collection starts among the instances, for there is no garbage in what is being made. */
+static PyObject *build_unseen(struct build *build, PyObject *rows)
+{
+    struct unseen unseen = {0};
+    int collects = PyList_GET_SIZE(rows) >= ROWS_WITHOUT_COLLECTOR ? PyGC_Disable() : 0;
+    PyObject *instances;
+
+    unseen.wanted = collects;
+    build->unseen = &unseen;
+    instances = build_rows(build, rows);
+    if (collects) {
         PyGC_Enable();
+        if (instances != NULL && PyErr_Occurred() == NULL)
+            (void)count_from_zero(build);
+    }
+    show_all(&unseen);
+    if (PyErr_Occurred() != NULL)
+        Py_CLEAR(instances);
     return instances;
 }
 
@@ -230,7 +302,7 @@ static PyObject *build_all(struct build *build, PyObject *rows, bool track_peers
     if (track_peers)
         build->peers = new_peers(build->plan->node_count);
     if (!track_peers || build->peers != NULL)
-        instances = build_rows(build, rows);
+        instances = build_unseen(build, rows);
     release_peers(build->peers, build->plan->node_count);
     Py_DECREF(build->empty);
     return instances;

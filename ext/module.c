@@ -145,6 +145,10 @@ static int find_types(struct engine_state *state)
     safe = import("uuid", "SafeUUID");
     state->uuid_unsafe = safe == NULL ? NULL : PyObject_GetAttrString(safe, "unknown");
     Py_XDECREF(safe);
+    state->gc_collect = import("gc", "collect");
+    state->number_zero = PyLong_FromLong(0);
+    if (state->gc_collect == NULL || state->number_zero == NULL)
+        return -1;
     return state->decimal_type != NULL && state->uuid_type != NULL && state->uuid_unsafe != NULL ? 0 : -1;
 }
 
@@ -173,6 +177,7 @@ static int traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->decimal_type);
     Py_VISIT(state->uuid_type);
     Py_VISIT(state->uuid_unsafe);
+    Py_VISIT(state->gc_collect);
     return 0;
 }
 
@@ -215,6 +220,8 @@ static int clear(PyObject *module)
     Py_CLEAR(state->decimal_type);
     Py_CLEAR(state->uuid_type);
     Py_CLEAR(state->uuid_unsafe);
+    Py_CLEAR(state->gc_collect);
+    Py_CLEAR(state->number_zero);
     clear_names(state);
     return 0;
 }
