@@ -60,6 +60,34 @@ def values_1000(cached: bool) -> list[Any]:
     return list(manager(cached).order_by("-population").values_list("name", "population")[:1000])
 
 
+def cities(cached: bool, number: int) -> Any:
+    return manager(cached).order_by("-population")[:number]
+
+
+def cities_1000(cached: bool) -> Any:
+    return cities(cached, 1000)
+
+
+def cities_5000(cached: bool) -> Any:
+    return cities(cached, 5000)
+
+
+def related_1000(cached: bool) -> Any:
+    return cities(cached, 1000).select_related("country")
+
+
+def pairs_1000(cached: bool) -> Any:
+    return manager(cached).order_by("-population").values_list("name", "population")[:1000]
+
+
+def dicts_1000(cached: bool) -> Any:
+    return manager(cached).order_by("-population").values("id", "name", "population")[:1000]
+
+
+def listed(queryset: Callable[[bool], Any], cached: bool) -> list[Any]:
+    return list(queryset(cached))
+
+
 def counted(cached: bool) -> int:
     number: int = manager(cached).filter(country="FR").count()
     return number
@@ -98,6 +126,24 @@ def read(operation: Callable[[bool], Any]) -> dict[str, Variant]:
     }
 
 
+def rows(queryset: Callable[[bool], Any], **floors: str) -> dict[str, Variant]:
+    """A list of a queryset's items, beside what these cost at the least (floors.py)."""
+
+    def floor(name: str) -> Any:
+        import floors
+
+        return getattr(floors, name)(queryset)
+
+    return {
+        **read(partial(listed, queryset)),
+        **{label: Variant("on", partial(floor, name)) for label, name in floors.items()},
+    }
+
+
+INSTANCES = {"in_c": "in_c", "in_python": "in_python", "from_db": "by_from_db"}
+DICTS = {"in_c": "dicts_in_c", "in_python": "dicts_in_python"}
+
+
 def write(operation: Callable[[], Any]) -> dict[str, Variant]:
     return {name: Variant(name, operation) for name in ("absent", "off", "on")}
 
@@ -105,6 +151,16 @@ def write(operation: Callable[[], Any]) -> dict[str, Variant]:
 CASES = [
     Case("rows-100", "list of 100 model rows", read(rows_100), {"hit": Limit(faster=1.3)}, 10),
     Case("values-1000", "values_list of 1,000", read(values_1000), {"hit": Limit(faster=3.0)}, 10),
+    Case("models-1000", "list of 1,000 model rows", rows(cities_1000, **INSTANCES), loops=5),
+    Case("models-5000", "list of 5,000 model rows", rows(cities_5000, **INSTANCES), loops=2),
+    Case(
+        "related-1000",
+        "select_related of 1,000",
+        rows(related_1000, in_c="in_c", from_db="by_from_db"),
+        loops=5,
+    ),
+    Case("pairs-1000", "the same, and its floor", rows(pairs_1000, copy="copied"), loops=10),
+    Case("dicts-1000", "values of 1,000", rows(dicts_1000, **DICTS), loops=10),
     Case("count", "count() of 692 rows", read(counted), {"hit": Limit(faster=1.0)}),
     Case("get", "get(pk)", read(by_pk)),
     Case("save", "save() of a row", write(saved), {"on": Limit(dearer=1.10)}),

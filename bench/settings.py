@@ -6,6 +6,7 @@ from project.settings import *  # noqa: F403
 from project.settings import DJANGO_CACHE_MANAGER, INSTALLED_APPS
 
 DJANGO_CACHE_MANAGER["LOCATION"] = os.environ["BENCH_LOCATION"]
+DJANGO_CACHE_MANAGER["MAX_ENTRY"] = "2M"  # 5,000 cities are a little more than the default
 match os.environ["BENCH_PROCESS"]:
     case "on":
         pass
