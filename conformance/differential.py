@@ -6,7 +6,8 @@ Hooks, from the rows up to the instances:
 - where a hit's rows are converted (`hooks.rows_of`, `iterables.conversion_of`): the values after
   Django's converters;
 - at `QuerySet._fetch_all` and `RawQuerySet._fetch_all`: instances, dicts, tuples, as a program
-  gets them.
+  gets them;
+- at `answers.ask`: what querysets with a trace answer, whose Query is not built.
 
 The program goes on with the second answer of the cache. The repeated reads leave no trace in the
 connection's query log and pass by its execute wrappers. A read that the cache neither answers nor
@@ -36,6 +37,7 @@ counts = {
     "reads": 0,
     "querysets": 0,
     "conversions": 0,
+    "traced": 0,
     "errors": 0,
     "not cached": 0,
     "fell between": 0,
@@ -59,7 +61,7 @@ def install() -> None:
     if _installed:
         return
     _installed = True
-    from django_cache_manager import hooks, iterables, overlay, raw, reads, stores
+    from django_cache_manager import answers, hooks, iterables, overlay, raw, reads, stores
 
     for kind in (reads._Read, raw.RawRead):
         kind._hand_out = noted(kind._hand_out, "hit")
@@ -69,6 +71,7 @@ def install() -> None:
     reads.execute_sql = compared_rows(reads.execute_sql)
     hooks.rows_of = compared_conversion(hooks.rows_of)
     iterables.conversion_of = compared_kept_rows(iterables.conversion_of)
+    answers.ask = compared_answers(answers.ask)
     QuerySet._fetch_all = compared_instances(QuerySet._fetch_all)
     RawQuerySet._fetch_all = compared_raw(RawQuerySet._fetch_all)
     runner.sections["differences"] = differences
@@ -362,11 +365,39 @@ def compare_with_plain(compiler: Any, hit: Any, found: list[Any]) -> None:
 
 def compared_instances(fetch_all: Callable[..., None]) -> Callable[..., None]:
     def fetched(self: Any) -> None:
-        if self._result_cache is None and is_compared(self.query):
+        if self._trace is None and self._result_cache is None and is_compared(self.query):
             self._result_cache = instances(self)
         fetch_all(self)  # what is left of it is to prefetch
 
     return fetched
+
+
+def compared_answers(ask: Callable[..., Any]) -> Callable[..., Any]:
+    """Asks a traced queryset that its trace could not answer until it can, and the database."""
+    from django_cache_manager import answers, traces
+
+    def asked(queryset: Any, trace: Any, kind: int, alias: str, original: Any, *args: Any) -> Any:
+        value = ask(queryset, trace, kind, alias, original, *args)
+        if quiet():
+            return value
+
+        def again() -> Any:
+            clone = traces.unbuilt(queryset, trace)
+            clone._db = alias
+            return ask(clone, trace, kind, alias, original, *args)
+
+        with unobserved(connections[alias]):
+            again()
+            again()
+            found = answers.find(queryset, trace, kind, alias)
+            if found is answers.MISS:
+                counts["not cached"] += 1
+                return value
+            plain = from_database(again)
+        compare("traced", trace.build(), (found, plain))
+        return value
+
+    return asked
 
 
 def compared_raw(fetch_all: Callable[..., None]) -> Callable[..., None]:
