@@ -164,7 +164,7 @@ class ConnectionState:
         # A lone SELECT at SERIALIZABLE may be what shows an anomaly: the server has to see it
         # (PROTOCOL 4.2). One that begins a transaction takes its snapshot (PROTOCOL 4.1).
         level = self._next_level()
-        alone = level is Level.SNAPSHOT and not self.vendor.will_begin(driver)
+        alone = level in isolation.ALONE and not self.vendor.will_begin(driver)
         return _engine.NO_LIMIT if level is Level.CURRENT or alone else None
 
     def fill_time(self, connection: BaseDatabaseWrapper, segment: OpenSegment) -> int | None:

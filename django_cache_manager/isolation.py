@@ -30,8 +30,19 @@ class Level(enum.Enum):
     SNAPSHOT = "what was committed at the transaction's first read"
     """REPEATABLE READ; SQLite's transactions."""
 
+    LATE_SNAPSHOT = "what was committed at some read of the transaction, which one can't be told"
+    """MySQL's REPEATABLE READ: neither a write nor every SELECT takes the snapshot there."""
+
     SERIALIZABLE = "a snapshot, and the server has to know of every read"
 
+
+MYSQL_LEVELS: Final = {
+    "READ-COMMITTED": Level.CURRENT,
+    "REPEATABLE-READ": Level.LATE_SNAPSHOT,
+    "SERIALIZABLE": Level.SERIALIZABLE,
+}
+ALONE: Final = frozenset({Level.CURRENT, Level.SNAPSHOT, Level.LATE_SNAPSHOT})
+"""Where a SELECT in autocommit may be answered by whatever holds now."""
 
 POSTGRESQL_LEVELS: Final = {
     "read uncommitted": Level.CURRENT,

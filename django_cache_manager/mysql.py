@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from . import _engine
 from .identity import Facts
+from .isolation import MYSQL_LEVELS, Level
 from .mysql_catalog import read_catalog
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
     from .catalog import Catalog
-    from .isolation import Level, Wish
+    from .isolation import Wish
 
 # The uptime is counted from the server's start to this statement's, which is what UNIX_TIMESTAMP()
 # gives: the difference is the same at every call.
@@ -59,7 +60,7 @@ _CACHED_FOR_SECONDS: Final = 0.12
 
 
 class MySQL:
-    """PROTOCOL's rules for MariaDB and MySQL at READ COMMITTED; other levels are uncached.
+    """PROTOCOL's rules for MariaDB and MySQL.
 
     A segment is a server's: a statement may name tables of any of its databases (schemas), so two
     of them that bear one name share a cell. The schema is part of the key.
@@ -103,6 +104,7 @@ class MySQL:
             generation=f"started {int(start)}".encode(),
             user=f"{account} {schema} {self.driver_name(driver)} {_meaning(connection, settings)}",
             session=b"session\0%s\0%d" % (_name(login), int(session)),
+            level=MYSQL_LEVELS.get(_level(settings), Level.SERIALIZABLE),
             scope=f"{account} {schema}".encode(),
             uncached=reason,
         )
@@ -237,10 +239,9 @@ _RESTING: Final = frozenset({"Sleep", "Daemon", "Binlog Dump", "Slave_IO", "Slav
 
 
 def _refusal(settings: dict[str, str]) -> str | None:
-    level = settings.get("transaction_isolation") or settings.get("tx_isolation", "")
     modes = _OTHER_GRAMMARS & set(settings["sql_mode"].split(","))
-    if level != "READ-COMMITTED":
-        return f"the session's isolation level is {level}"
+    if _level(settings) not in MYSQL_LEVELS:
+        return f"the session's isolation level is {_level(settings)}"
     if modes:
         return f"sql_mode has {min(modes)}"
     if settings.get("wsrep_on", "OFF") == "ON":
@@ -260,6 +261,10 @@ def _refusal(settings: dict[str, str]) -> str | None:
     if settings.get("log_bin") == "ON" and settings.get("sync_binlog") != "1":
         return "log_bin is on and sync_binlog is not 1: a crash may lose commits"
     return None
+
+
+def _level(settings: dict[str, str]) -> str:
+    return settings.get("transaction_isolation") or settings.get("tx_isolation", "")
 
 
 def _meaning(connection: BaseDatabaseWrapper, settings: dict[str, str]) -> str:

@@ -17,6 +17,7 @@ from observe import (
     assert_right,
     count_sql,
     invalidate_all,
+    uncached,
 )
 from servers import MariaDB, free_port
 from testapp.actions import labels, name_of, names, rename, sql
@@ -98,12 +99,57 @@ def test_a_hit_sends_nothing_to_the_server(mariadb_server: MariaDB) -> None:
     assert mariadb_server.execute(question) == before
 
 
-@pytest.mark.parametrize("level", ["read uncommitted", "repeatable read", "serializable", None])
-def test_other_isolation_levels_are_not_cached(level: str | None, option: Any) -> None:
-    option(isolation_level=level)
+def test_read_uncommitted_is_not_cached(option: Any) -> None:
+    option(isolation_level="read uncommitted")
     assert_not_cached(names)
-    wanted = (level or "repeatable read").upper().replace(" ", "-")
-    assert why() == f"the session's isolation level is {wanted}"
+    assert why() == "the session's isolation level is READ-UNCOMMITTED"
+
+
+@pytest.mark.parametrize("level", ["repeatable read", None])
+def test_repeatable_read_is_cached_outside_of_transactions(
+    level: str | None, option: Any, other: OtherProcess
+) -> None:
+    option(isolation_level=level)
+    assert_cached(names)
+    with transaction.atomic():
+        assert_not_cached(names)
+        assert_not_cached(labels)
+    assert_hit(names)
+    assert_hit(labels)  # what the transaction found is kept for others
+    other.call(rename, "theirs")
+    assert names()[0] == "theirs"
+
+
+def test_repeatable_read_keeps_its_snapshot(option: Any, other: OtherProcess) -> None:
+    option(isolation_level="repeatable read")
+    names()
+    with transaction.atomic():
+        labels()
+        other.call(rename, "theirs")
+        assert assert_right(names)[0] == name_of() == "Ánna"
+    assert names()[0] == name_of() == there(other)[0] == "theirs"
+
+
+def test_snapshot_is_not_taken_by_a_write(option: Any, other: OtherProcess) -> None:
+    """A hit after it would join two snapshots."""
+    option(isolation_level="repeatable read")
+    names()
+    with transaction.atomic():
+        sql("UPDATE testapp_tag SET label = 'mine' WHERE label = 'roman'")
+        before = names()
+        other.call(rename, "theirs")
+        with uncached():
+            assert names() == before
+    assert names()[0] == "theirs"
+
+
+def test_serializable_is_asked_each_time(option: Any, other: OtherProcess) -> None:
+    option(isolation_level="serializable")
+    assert_not_cached(names)
+    with transaction.atomic():
+        assert_not_cached(labels)
+    rename("mine")
+    assert names()[0] == there(other)[0] == "mine"
 
 
 def test_level_of_the_server_is_not_guessed(option: Any, globally: Any) -> None:
