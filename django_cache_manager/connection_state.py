@@ -21,6 +21,7 @@ from .invalidation import announce
 from .isolation import LOSES_CACHE, Level, TransactionView
 from .overlay import Overlay
 from .plain_writes import UNFIT, PlainWrite
+from .scan_flags import ANY_TABLE, CONFIGURES, READ_ONLY
 from .segments import OpenSegment, registry, retire_lost
 from .sessions import DriverSession, last_known, session_of
 
@@ -31,17 +32,6 @@ if TYPE_CHECKING:
 
 EVERYTHING: Final = None
 """Stands for "may be any table" where a set of tables is meant."""
-
-_READ_ONLY = _engine.READ | _engine.LOCKING | _engine.SYSTEM
-_CONFIGURES = _engine.HARMLESS | _engine.ISOLATION | _engine.SESSION | _engine.SYSTEM
-_ANY_TABLE = (
-    _engine.COMMIT
-    | _engine.UNKNOWN
-    | _engine.DDL
-    | _engine.ATTACH
-    | _engine.DATABASE
-    | _engine.COPY_FROM
-)
 
 
 class ConnectionState:
@@ -208,13 +198,9 @@ class ConnectionState:
         session = self.meet(connection)
         text = sql if type(sql) is str else text_of(wrapper, sql)
         scan = _engine.scan(text, self.vendor.dialect)
-        if (
-            scan.flags & _engine.READ
-            and not scan.flags & ~_READ_ONLY
-            and self._writes_nothing(scan)
-        ):
+        if scan.flags & _engine.READ and not scan.flags & ~READ_ONLY and self._writes_nothing(scan):
             return self._read(wrapper, scan, call)
-        if session is None and self.connecting and not scan.flags & ~_CONFIGURES:
+        if session is None and self.connecting and not scan.flags & ~CONFIGURES:
             return call()
         session = session or self.met_anyhow(connection)
         result = self._plain_write(wrapper, session, text, scan, call)
@@ -358,7 +344,7 @@ class ConnectionState:
     def _written(self, scan: _engine.Scan, segment: OpenSegment | None) -> frozenset[str] | None:
         """The closure of what a statement may write; None: anything."""
         wild = self.session is not None and self.session.wild
-        if scan.flags & _ANY_TABLE or not scan.flags & ~_READ_ONLY or (wild and scan.writes):
+        if scan.flags & ANY_TABLE or not scan.flags & ~READ_ONLY or (wild and scan.writes):
             return EVERYTHING
         if not scan.writes:
             return EVERYTHING if scan.flags & _engine.WRITE else frozenset()
