@@ -210,22 +210,18 @@ def test_connection_of_the_drivers_pool(driver_pool: str, other_process: OtherPr
 
 
 @pytest.mark.databases("psycopg3")
-def test_setting_made_on_a_pooled_connection_stays_uncached_in_other_hands(
+def test_temporary_table_of_a_pooled_connection_hides_in_other_hands_too(
     driver_pool: str,
 ) -> None:
-    """The session's settings are the connection's, not the wrapper's that made them."""
-    sql("CREATE SCHEMA tenant")
-    try:
-        sql("CREATE TABLE tenant.testapp_author (LIKE public.testapp_author)")
+    """What a session was made is the connection's, not the wrapper's that made it so."""
+    names()
+    name_of(1, driver_pool)
+    sql("CREATE TEMP TABLE testapp_author (LIKE public.testapp_author)", driver_pool)
+    pid = give_back(driver_pool)
+    with pytest.raises(Author.DoesNotExist):
         name_of(1, driver_pool)
-        sql("SET search_path = tenant, public", driver_pool)
-        pid = give_back(driver_pool)
-        assert list(Author.objects.using(driver_pool)) == []
-        assert connections[driver_pool].connection.info.backend_pid == pid
-        assert len(names()) == 6
-    finally:
-        connections[driver_pool].close_pool()
-        sql("DROP SCHEMA tenant CASCADE")
+    assert connections[driver_pool].connection.info.backend_pid == pid
+    assert len(names()) == 6
 
 
 @pytest.mark.databases("psycopg3")

@@ -8,16 +8,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import connection, connections, transaction
+from django.db import DatabaseError, connection, connections, transaction
 
 import servers
-from observe import assert_cached, assert_hit, assert_not_cached, assert_right
+from observe import assert_cached, assert_hit, assert_not_cached, assert_right, count_sql
 from test_command import run
 from test_isolation import labels
 from test_poolers import alias_of
-from test_unknown_outcomes import in_flight, look, settled, wait_for, waits_for_a_lock
+from test_unknown_outcomes import (
+    in_flight,
+    look,
+    settled,
+    slow_commit,  # noqa: F401 - a fixture
+    wait_for,
+    waits_for_a_lock,
+)
 from testapp.actions import add_tag, name_of, names, rename, sql
-from testapp.models import Author, Tag
+from testapp.models import Author, Book, Tag
 from worker import OtherProcess
 
 pytestmark = [pytest.mark.cached, pytest.mark.usefixtures("library")]
@@ -219,3 +226,191 @@ def test_fill_that_a_write_overtakes_is_not_kept(
         patch.setattr(_Read, "_keep", late)
         assert name_of() == "Ánna"
     assert assert_right(name_of) == "theirs"
+
+
+@postgresql
+def test_function_that_a_select_calls_may_write(other_process: OtherProcess) -> None:
+    """The catalog says which functions can't (PROTOCOL 2.8)."""
+    sql(
+        "CREATE FUNCTION rename_all(text) RETURNS bigint LANGUAGE sql AS"
+        " $$ WITH done AS (UPDATE testapp_author SET name = $1 RETURNING 1)"
+        " SELECT count(*) FROM done $$"
+    )
+    try:
+        name_of()
+        other_process.call(name_of)
+        assert sql("SELECT rename_all('by a function')") == [(6,)]
+        assert name_of() == "by a function"
+        assert other_process.call(name_of)[1] == "'by a function'"
+        with transaction.atomic():
+            sql("SELECT rename_all('in a block')")
+            assert name_of() == "in a block"
+            assert other_process.call(name_of)[1] == "'by a function'"
+        assert other_process.call(name_of)[1] == "'in a block'"
+    finally:
+        sql("DROP FUNCTION rename_all(text)")
+
+
+@pytest.mark.databases("sqlite-file")
+@pytest.mark.parametrize(
+    ("begin", "commit"),
+    [
+        ("BEGIN", "COMMIT"),
+        ("BEGIN IMMEDIATE", "END TRANSACTION"),
+        ("SAVEPOINT outermost", "RELEASE outermost"),
+    ],
+)
+def test_what_commits_is_marked_while_it_does(begin: str, commit: str) -> None:
+    """Not after: between the commit and its stamp others would be served older rows."""
+    from django_cache_manager.api import segment_of
+
+    segment = segment_of("default")
+    assert segment is not None
+    seen = []
+    sql(begin)
+    rename("committed")
+    assert segment.engine.slots() == []
+    connection.connection.set_trace_callback(lambda _: seen.append(segment.engine.slots()))
+    sql(commit)
+    connection.connection.set_trace_callback(None)
+    assert all(seen)
+    assert seen
+    assert segment.engine.slots() == []
+    assert assert_right(name_of) == "committed"
+
+
+@postgresql
+@pytest.mark.parametrize("commit", ["COMMIT", "COMMIT; BEGIN", "SELECT 1; COMMIT"])
+def test_commit_by_sql_is_marked_while_it_runs(
+    commit: str,
+    other_process: OtherProcess,
+    postgresql_server: servers.PostgreSQL,
+    slow_commit: Callable[[], None],  # noqa: F811
+) -> None:
+    name_of()
+    other_process.call(sql, "BEGIN")
+    other_process.call(rename, "committed")
+    assert assert_hit(name_of) == "Ánna"
+    other_process.send(sql, commit)
+    wait_for(lambda: waits_for_a_lock(postgresql_server))
+    assert [slot["state"] for slot in in_flight()] == ["writing"]
+    assert assert_not_cached(name_of) == "Ánna"
+    slow_commit()
+    other_process.receive()
+    assert assert_right(name_of) == "committed"
+
+
+def test_transaction_that_django_does_not_know_of_is_neither_hit_nor_filled() -> None:
+    """BEGIN by SQL in autocommit (PROTOCOL 3.1)."""
+    labels()
+    assert_hit(labels)
+    sql("BEGIN")
+    assert_not_cached(labels)
+    assert_not_cached(names)
+    sql("ROLLBACK")
+    assert_hit(labels)
+    with count_sql() as log:
+        names()
+    assert log, "it was filled in the transaction"
+
+
+@pytest.mark.databases("sqlite")
+def test_no_hit_after_an_error_until_the_transaction_ends() -> None:
+    """Some errors roll more back than their statement (PROTOCOL 4.3)."""
+    labels()
+    with transaction.atomic():
+        labels()
+        assert_hit(labels)
+        with pytest.raises(DatabaseError):
+            sql("INSERT INTO testapp_author SELECT * FROM testapp_author")
+        assert_not_cached(labels)
+    assert_hit(labels)
+
+
+@postgresql
+def test_private_result_of_the_overlay_falls_with_anothers_write(
+    other_process: OtherProcess,
+) -> None:
+    """A join of a table that this transaction wrote with one that another writes (PROTOCOL 4.3)."""
+
+    def joined() -> list[tuple[str, str]]:
+        rows = Book.objects.filter(author__pk=1).order_by("pk")
+        return list(rows.values_list("title", "author__name"))
+
+    with transaction.atomic():
+        Book.objects.filter(author__pk=1).update(title="mine")
+        assert joined()[0] == ("mine", "Ánna")
+        assert_hit(joined)
+        other_process.call(rename, "theirs")
+        assert assert_right(joined)[0] == ("mine", "theirs")
+
+
+@pytest.fixture
+def during(database: None) -> Iterator[Callable[[Callable[[], None]], None]]:
+    """Has something done when SQLite begins the next statement of the default connection, marked
+    by then and not run."""
+
+    def arm(work: Callable[[], None]) -> None:
+        def begin(_: str) -> None:
+            connection.connection.set_trace_callback(None)
+            work()
+
+        connection.connection.set_trace_callback(begin)
+
+    yield arm
+    connection.connection.set_trace_callback(None)
+
+
+@pytest.mark.databases("sqlite-file")
+@pytest.mark.parametrize("way", ["plain", "first of its text"])
+def test_autocommit_write_is_marked_while_it_runs(
+    way: str, during: Callable[[Callable[[], None]], None]
+) -> None:
+    from django_cache_manager.api import segment_of
+
+    segment = segment_of("default")
+    assert segment is not None
+    seen: list[list[dict[str, Any]]] = []
+    if way == "plain":
+        rename("before")
+    segment.proved_at = time.monotonic()
+    name_of()
+    during(lambda: seen.append(segment.engine.slots()))
+    rename("marked")
+    ((slot,),) = seen
+    assert slot["cells"] == segment.engine.cells(["testapp_author"])
+    assert segment.engine.slots() == []
+
+
+@pytest.mark.databases("sqlite-wal")
+@pytest.mark.parametrize("way", ["plain", "in a block"])
+def test_write_whose_segment_vanishes_is_seen_in_the_next_one(
+    way: str,
+    other_process: OtherProcess,
+    during: Callable[[Callable[[], None]], None],
+) -> None:
+    """With the lock file beside it, which would have kept others from making one (PROTOCOL section
+    6)."""
+    from django_cache_manager.api import segment_of
+
+    segment = segment_of("default")
+    assert segment is not None
+    rename("before")
+    other_process.call(name_of)
+
+    def vanish() -> None:
+        for path in Path(segment.engine.path).parent.glob(f"{Path(segment.engine.path).name}*"):
+            path.unlink()
+        other_process.call(name_of)
+        wait_for(lambda: other_process.call(name_of) and not other_process.sql)
+
+    segment.proved_at = time.monotonic()
+    if way == "plain":
+        during(vanish)
+        rename("after")
+    else:
+        with transaction.atomic():
+            rename("after")
+            during(vanish)
+    assert other_process.call(name_of)[1] == "'after'"
+    assert assert_right(name_of) == "after"
