@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
+import threading
 import time
 import weakref
 from dataclasses import dataclass, field
@@ -33,17 +35,32 @@ class DriverSession:
     """Temporary triggers may make a write to one table a write to any."""
     attached: list[Facts] = field(default_factory=list)
     asked_at: float = field(default_factory=time.monotonic)
+    settings: tuple[str, str] = ("", "")
+    """Of the alias that it was opened for."""
     level: Level = field(init=False)
     """Of the transactions to come, unless the driver or SQL asks for another."""
 
     def __post_init__(self) -> None:
         self.level = self.facts.level
 
+    def is_changed(self) -> bool:
+        """Whether it isn't any more what the server told of it."""
+        return self.off is not None or self.level is not self.facts.level
+
     def is_recent(self) -> bool:
         return time.monotonic() < self.asked_at + ASK_AGAIN_SECONDS
 
 
 _sessions: weakref.WeakKeyDictionary[Any, DriverSession] = weakref.WeakKeyDictionary()
+_lock = threading.Lock()
+
+
+def _forked() -> None:
+    global _lock
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_forked)
 _last_known: dict[tuple[str, str], Facts] = {}
 
 
@@ -57,7 +74,8 @@ def session_of(vendor: Vendor, connection: BaseDatabaseWrapper, driver: Any) -> 
         session = _identify(vendor, connection, driver)
         if not session.facts.family:
             return session
-        with contextlib.suppress(TypeError):
+        session.settings = _settings_key(connection)
+        with contextlib.suppress(TypeError), _lock:
             _sessions[driver] = session
     _last_known[_settings_key(connection)] = session.facts
     return session
@@ -81,8 +99,15 @@ def _identify(vendor: Vendor, connection: BaseDatabaseWrapper, driver: Any) -> D
 
 
 def last_known(connection: BaseDatabaseWrapper) -> Facts | None:
-    """What connections with these settings were told last."""
-    return _last_known.get(_settings_key(connection))
+    """What connections with these settings were told last; None: the next may be another's."""
+    key = _settings_key(connection)
+    if connection.settings_dict["OPTIONS"].get("pool"):
+        # The driver's pool may hand out a connection that somebody has set up otherwise.
+        with _lock:
+            pooled = [session for session in _sessions.values() if session.settings == key]
+        if any(session.is_changed() for session in pooled):
+            return None
+    return _last_known.get(key)
 
 
 def _settings_key(connection: BaseDatabaseWrapper) -> tuple[str, str]:
