@@ -5,6 +5,7 @@ For mysqlclient; PyMySQL in its place works the same where it shows the server's
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import time
 from typing import TYPE_CHECKING, Any, Final
@@ -32,6 +33,14 @@ SELECT CONNECTION_ID(), USER(), CURRENT_USER(), DATABASE(), @@hostname, @@port, 
 """
 _STATUS_OF_MARIADB = "information_schema.GLOBAL_STATUS"
 _STATUS_OF_MYSQL = "performance_schema.global_status"
+
+_REPLICA_OF_MYSQL: Final = ("SHOW REPLICA STATUS", "SHOW SLAVE STATUS")
+_REPLICA_OF_MARIADB: Final = (
+    "SHOW ALL SLAVES STATUS",
+    # Counts what runs, without a privilege.
+    f"SELECT 1 FROM {_STATUS_OF_MARIADB}"
+    " WHERE VARIABLE_NAME = 'SLAVES_RUNNING' AND VARIABLE_VALUE <> '0'",
+)
 
 # What decides about the rows a statement gives, the same text and the same tables given.
 _MEANING: Final = (
@@ -116,20 +125,11 @@ class MySQL:
     @staticmethod
     def _replica(driver: Any, mariadb: bool) -> str | None:
         """Why the server may be changed by others than its own sessions, or None."""
-        try:
-            rows = _query(driver, "SHOW ALL SLAVES STATUS" if mariadb else "SHOW REPLICA STATUS")
-        except Exception as error:
-            if _number(error) not in _ACCESS_DENIED:
-                raise
-            if not mariadb:
-                return "the server doesn't say whether it is a replica: grant REPLICATION CLIENT"
-            # Counts what runs, without a privilege.
-            rows = _query(
-                driver,
-                f"SELECT 1 FROM {_STATUS_OF_MARIADB}"
-                " WHERE VARIABLE_NAME = 'SLAVES_RUNNING' AND VARIABLE_VALUE <> '0'",
-            )
-        return "the server is a replica" if rows else None
+        questions = _REPLICA_OF_MARIADB if mariadb else _REPLICA_OF_MYSQL
+        for question in questions:
+            with contextlib.suppress(Exception):  # no privilege, or another release's words
+                return "the server is a replica" if _query(driver, question) else None
+        return "the server doesn't say whether it is a replica: grant REPLICATION CLIENT"
 
     def peek(self, connection: BaseDatabaseWrapper) -> Facts | None:
         return None
@@ -275,17 +275,17 @@ def _meaning(connection: BaseDatabaseWrapper, settings: dict[str, str]) -> str:
 
 
 def _shows_status(driver: Any) -> bool:
-    if getattr(driver, "server_status", None) is not None:
-        return True
     try:
         return _engine.mysql_status_proved(driver)
     except (AttributeError, TypeError):
-        return False
+        return isinstance(getattr(driver, "server_status", None), int)
 
 
 def _status(driver: Any) -> int:
-    shown = getattr(driver, "server_status", None)  # PyMySQL's
-    return _engine.mysql_status(driver) if shown is None else int(shown)
+    try:
+        return _engine.mysql_status(driver)
+    except TypeError:
+        return int(driver.server_status)  # PyMySQL's
 
 
 def _number(error: BaseException) -> int | None:

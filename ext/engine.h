@@ -33,8 +33,8 @@ struct engine_state {
     PyObject *uuid_unsafe; /* uuid.SafeUUID.unknown: what a UUID is when nobody said more */
 
     PyObject *name_int, *name_is_safe, *name_bit_length, *name_to_bytes, *name_from_bytes, *name_little, *name_signed,
-        *name_getinitargs, *name_sizeof, *name_status, *name_errno, *name_state, *name_adding, *name_db,
-        *name_fields_cache, *name_fetch_mode, *name_peers;
+        *name_getinitargs, *name_sizeof, *name_status, *name_errno, *name_server_capabilities, *name_state,
+        *name_adding, *name_db, *name_fields_cache, *name_fetch_mode, *name_peers;
     PyObject *signed_names; /* ("signed",) */
     PyObject *gc_collect, *number_zero;
 

@@ -85,6 +85,7 @@ static int name_them(struct engine_state *state)
         {&state->name_sizeof, "__sizeof__"},
         {&state->name_status, "status"},
         {&state->name_errno, "errno"},
+        {&state->name_server_capabilities, "server_capabilities"},
         {&state->name_state, "_state"},
         {&state->name_adding, "adding"},
         {&state->name_db, "db"},
@@ -194,6 +195,7 @@ static void clear_names(struct engine_state *state)
     Py_CLEAR(state->name_sizeof);
     Py_CLEAR(state->name_status);
     Py_CLEAR(state->name_errno);
+    Py_CLEAR(state->name_server_capabilities);
     Py_CLEAR(state->name_state);
     Py_CLEAR(state->name_adding);
     Py_CLEAR(state->name_db);

@@ -15,9 +15,9 @@ struct shown {
 #define STATUS_AUTOCOMMIT 2u
 
 /* A copy of that part of `driver`, a connection of mysqlclient. */
-static int look(PyObject *driver, struct shown *out)
+static int look(PyObject *module, PyObject *driver, struct shown *out)
 {
-    PyObject *found = PyObject_GetAttrString((PyObject *)Py_TYPE(driver), "server_capabilities");
+    PyObject *found = PyObject_GetAttr((PyObject *)Py_TYPE(driver), engine_state_of(module)->name_server_capabilities);
     int result = -1;
 
     if (found != NULL && Py_IS_TYPE(found, &PyMemberDescr_Type)) {
@@ -32,7 +32,7 @@ static int look(PyObject *driver, struct shown *out)
         }
     }
     Py_XDECREF(found);
-    if (result < 0 && !PyErr_Occurred())
+    if (result < 0)
         PyErr_Format(PyExc_TypeError, "%.100s shows no member of the client library", Py_TYPE(driver)->tp_name);
     return result;
 }
@@ -41,8 +41,7 @@ PyObject *engine_mysql_status(PyObject *module, PyObject *driver)
 {
     struct shown shown;
 
-    (void)module;
-    return look(driver, &shown) < 0 ? NULL : PyLong_FromUnsignedLong(shown.server_status);
+    return look(module, driver, &shown) < 0 ? NULL : PyLong_FromUnsignedLong(shown.server_status);
 }
 
 /* What one of the connection's methods gives; -1 with an exception set. */
@@ -63,8 +62,7 @@ PyObject *engine_mysql_status_proved(PyObject *module, PyObject *driver)
     const long warnings = fields < 0 ? -1 : told(driver, "warning_count");
     const long autocommit = warnings < 0 ? -1 : told(driver, "get_autocommit");
 
-    (void)module;
-    if (autocommit < 0 || look(driver, &shown) < 0)
+    if (autocommit < 0 || look(module, driver, &shown) < 0)
         return NULL;
     return PyBool_FromLong(shown.protocol_version == (unsigned long)protocol &&
                            shown.field_count == (unsigned long)fields &&

@@ -213,6 +213,32 @@ def test_binary_log_that_a_crash_may_lose() -> None:
         server.remove()
 
 
+def test_replica_is_told_without_a_privilege(mariadb_server: MariaDB) -> None:
+    """While it runs, that is."""
+    with user(mariadb_server, "unprivileged", "SELECT, TRIGGER ON qc_default.*"):
+        assert_cached(names)
+        mariadb_server.execute("CHANGE MASTER TO MASTER_HOST = '127.0.0.9'; START SLAVE SQL_THREAD")
+        try:
+            connection.close()
+            assert_not_cached(names)
+            assert why() == "the server is a replica"
+        finally:
+            mariadb_server.execute("STOP SLAVE; RESET SLAVE ALL")
+            connection.close()
+
+
+def test_server_that_does_not_say_whether_it_is_a_replica(monkeypatch: pytest.MonkeyPatch) -> None:
+    from django_cache_manager import mysql
+
+    monkeypatch.setattr(mysql, "_REPLICA_OF_MARIADB", ("SHOW NOTHING", "SHOW LESS"))
+    connection.close()
+    assert_not_cached(names)
+    assert "grant REPLICATION CLIENT" in why()
+    monkeypatch.undo()
+    connection.close()
+    assert_cached(names)
+
+
 def test_node_of_a_cluster_is_not_cached() -> None:
     libraries = ("/usr/lib/galera/libgalera_smm.so", "/usr/lib64/galera/libgalera_smm.so")
     library = next(path for path in libraries if Path(path).is_file())
@@ -299,7 +325,7 @@ def test_status_word_is_found_only_in_a_driver_connection() -> None:
     connection.ensure_connection()
     assert _engine.mysql_status_proved(connection.connection)
     for stranger in (connection, object(), None):
-        with pytest.raises((TypeError, AttributeError)):
+        with pytest.raises(TypeError, match="shows no member of the client library"):
             _engine.mysql_status(stranger)
 
 

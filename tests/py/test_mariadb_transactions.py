@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.db import DatabaseError, OperationalError, connection, transaction
 
-from observe import assert_hit, assert_right
+from observe import assert_right
 from testapp.actions import commit, labels, name_of, names, rename, set_autocommit, sql
 from worker import OtherProcess
 
@@ -267,12 +267,3 @@ def test_error_within_a_savepoint(other: OtherProcess) -> None:
             sql("UPDATE testapp_country SET code = 'too long for it'")
         assert names()[:2] == ["outer", "Boris"]
     assert names()[:2] == there(other)[:2] == ["outer", "Boris"]
-
-
-def test_nested_blocks_leave_other_tables_cached() -> None:
-    """The release of a savepoint commits nothing on MySQL."""
-    labels()
-    with transaction.atomic(), transaction.atomic():
-        rename("nested")
-    assert_hit(labels)
-    assert names()[0] == "nested"

@@ -512,3 +512,16 @@ def test_overlay_ends_with_the_transaction(other: OtherProcess) -> None:
     other.call(rename, "theirs")
     assert name_of() == "theirs"
     assert connections["default"].in_atomic_block is False
+
+
+@pytest.mark.cached
+@pytest.mark.databases("postgresql", "mariadb")
+def test_release_of_a_savepoint_leaves_other_tables_cached(manual: None) -> None:
+    """Also of one that began the transaction: only on SQLite does it commit."""
+    labels()
+    rollback()
+    with transaction.atomic():
+        rename("nested")
+    commit()
+    assert_hit(labels)
+    assert name_of() == "nested"
