@@ -338,11 +338,12 @@ def verify(plan: plans.Plan) -> None:
 
 
 def serve(plan: plans.Plan, descriptor: str) -> None:
-    from django_cache_manager import postgresql, sqlite
+    from django_cache_manager import mysql, postgresql, sqlite
     from tests.consistency import operations, zygote
 
     # Loaded once, for all children, and never while a signal may come.
     assert operations
+    assert mysql
     assert postgresql
     assert sqlite
     if plan.broken:
