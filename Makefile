@@ -149,7 +149,8 @@ test-bench: setup
 # What depends on the database. PostgreSQL in full; the closing run is SQLite in WAL mode; of the others what can differ.
 SELECTED := tests/py/test_reads.py tests/py/test_writes.py tests/py/test_transactions.py
 ON_MARIADB := $(SELECTED) $(wildcard tests/py/test_mariadb*.py)
-PER_DATABASE := $(SELECTED) tests/py/test_sqlite.py tests/py/test_postgresql.py
+PER_DATABASE := $(SELECTED) $(addprefix tests/py/test_,sqlite.py postgresql.py isolation.py protocol.py \
+  poolers.py unknown_outcomes.py)
 test-databases: setup-test
 	@echo "== Python tests on postgresql"
 	@$(PYTHON_BIN) -m pytest -q tests/py --ignore=tests/py/engine --ignore=tests/py/conf --db=postgresql

@@ -109,7 +109,8 @@ def _nothing() -> None:
 
 
 _refuse_event_loop = async_unsafe(_nothing)
-"""Raises what a cursor would on an event loop (PROTOCOL 4.5)."""
+"""Raises what a cursor would on an event loop (PROTOCOL 4.5): so a lookup is always made on the
+thread whose connection it concerns, and sees its transaction (PROTOCOL 4.4)."""
 
 
 _ensure_connection = BaseDatabaseWrapper.ensure_connection
