@@ -17,10 +17,14 @@ import sys
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, Final
 
-from django.db.models import base, query
+from django.db import router
+from django.db.models import ForeignKey, base, query
 from django.db.models.fields.files import FileDescriptor
 from django.db.models.fields.mixins import FieldCacheMixin
-from django.db.models.fields.related_descriptors import ForeignKeyDeferredAttribute
+from django.db.models.fields.related_descriptors import (
+    ForeignKeyDeferredAttribute,
+    ForwardManyToOneDescriptor,
+)
 from django.db.models.query_utils import DeferredAttribute
 from django.db.models.signals import ModelSignal, post_init, pre_init
 
@@ -35,6 +39,9 @@ if TYPE_CHECKING:
 MEMO_PLANS: Final = 1024
 
 _PLAIN_DESCRIPTORS: Final = (DeferredAttribute, FileDescriptor)
+PLAIN_FROM: Final = 5
+"""Instances for which it pays to look whether their foreign keys can be set by hand."""
+
 _ModelState: Final = base.ModelState
 _MADE_BY: Final = ("__new__", "__init__", "__setattr__", "__getattribute__")
 RETRY_AFTER: Final = 16
@@ -79,6 +86,19 @@ def _is_as_expected() -> bool:
         for function in (*_ORIGINALS.values(), vars(base.Model)["from_db"].__func__)
         if type(function) is FunctionType
     )
+
+
+_SETTING: Final = tuple(
+    (owner, name, _static(owner, name))
+    for owner, name in (
+        (ForwardManyToOneDescriptor, "__set__"),
+        (ForeignKeyDeferredAttribute, "__set__"),
+        (ForeignKey, "is_cached"),
+        (ForeignKey, "set_cached_value"),
+        (type(router), "allow_relation"),
+    )
+)
+"""Django's own, which set a foreign key's object."""
 
 
 class RowPlan:
@@ -217,23 +237,80 @@ def set_known_related_objects(
 ) -> None:
     """What ModelIterable does last with each instance."""
     for field, related in known_related_objects.items():
-        attnames = [
-            field.attname if name == "self" else model._meta.get_field(name).attname
-            for name in field.from_fields
-        ]
-        getter = operator.attrgetter(*attnames)
-        name = field.name
-        for instance in objects:
-            # Django 6.1 leaves deferred attributes alone; before, they were loaded.
-            if field.is_cached(instance) or (
-                _HAS_FETCH_MODES and any(each not in instance.__dict__ for each in attnames)
-            ):
-                continue
-            try:
-                related_object = related[getter(instance)]
-            except KeyError:
-                continue  # in qs1 | qs2
-            setattr(instance, name, related_object)
+        if len(objects) >= PLAIN_FROM and _is_plain_key(model, field):
+            objects = _set_by_key(field, related, objects)
+        _set_known(model, objects, field, related)
+
+
+def _set_known(
+    model: type[Model], objects: list[Model], field: Any, related: Mapping[Any, Any]
+) -> None:
+    attnames = [
+        field.attname if name == "self" else model._meta.get_field(name).attname
+        for name in field.from_fields
+    ]
+    getter = operator.attrgetter(*attnames)
+    name = field.name
+    for instance in objects:
+        # Django 6.1 leaves deferred attributes alone; before, they were loaded.
+        if field.is_cached(instance) or (
+            _HAS_FETCH_MODES and any(each not in instance.__dict__ for each in attnames)
+        ):
+            continue
+        try:
+            related_object = related[getter(instance)]
+        except KeyError:
+            continue  # in qs1 | qs2
+        setattr(instance, name, related_object)
+
+
+def _is_plain_key(model: type[Model], field: Any) -> bool:
+    """Whether setting the field's object runs nothing but Django's own code, and no router's."""
+    return (
+        type(field) is ForeignKey
+        and field.from_fields == ["self"]
+        and field.remote_field.multiple
+        and type(_static(model, field.name)) is ForwardManyToOneDescriptor
+        and type(_static(model, field.attname)) is ForeignKeyDeferredAttribute
+        and _static(model, "__setattr__") is object.__setattr__
+        and all(_static(field_class, name) is function for field_class, name, function in _SETTING)
+        and not any(hasattr(each, "allow_relation") for each in router.routers)
+    )
+
+
+def _is_plainly_read(owner: type, attname: str, known: dict[type, bool]) -> bool:
+    """Whether an attribute in the `__dict__` of a class's instances is what reading it gives."""
+    if owner not in known:
+        kind = type(_static(owner, attname))
+        known[owner] = kind in (DeferredAttribute, ForeignKeyDeferredAttribute)
+    return known[owner]
+
+
+def _set_by_key(field: Any, related: Mapping[Any, Any], objects: list[Model]) -> list[Model]:
+    """What ForwardManyToOneDescriptor.__set__ comes to where an object of the same database is
+    known. Returns those that are left for it."""
+    attname, name = field.attname, field.cache_name
+    kind = field.remote_field.model._meta.concrete_model
+    target = field.foreign_related_fields[0].attname
+    left = []
+    plain: dict[type, bool] = {}
+    for instance in objects:
+        state, values = instance._state, instance.__dict__
+        key = values.get(attname)
+        found = None if key is None else related.get(key)
+        if (
+            found is None
+            or name in state.fields_cache
+            or found._state.db != state.db
+            or not isinstance(found, kind)
+            or target not in found.__dict__
+            or not _is_plainly_read(type(found), target, plain)
+        ):
+            left.append(instance)
+        else:
+            values[attname] = found.__dict__[target]
+            state.fields_cache[name] = found
+    return left
 
 
 _HAS_FETCH_MODES: Final = hasattr(query, "DEFAULT_FETCH_MODE")

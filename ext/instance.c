@@ -247,21 +247,19 @@ static int count_from_zero(const struct build *build)
 }
 
 /* No collection starts among the instances, for there is no garbage in what is being made. */
-static PyObject *build_unseen(struct build *build, PyObject *rows)
+static PyObject *build_unseen(const struct build *build, PyObject *rows)
 {
-    struct unseen unseen = {0};
     int collects = PyList_GET_SIZE(rows) >= ROWS_WITHOUT_COLLECTOR ? PyGC_Disable() : 0;
     PyObject *instances;
 
-    unseen.wanted = collects;
-    build->unseen = &unseen;
+    build->unseen->wanted = collects;
     instances = build_rows(build, rows);
     if (collects) {
         PyGC_Enable();
         if (instances != NULL && PyErr_Occurred() == NULL)
             (void)count_from_zero(build);
     }
-    show_all(&unseen);
+    show_all(build->unseen);
     if (PyErr_Occurred() != NULL)
         Py_CLEAR(instances);
     return instances;
@@ -313,7 +311,8 @@ PyObject *engine_row_plan_build(struct row_plan *self, PyObject *const *args, Py
     static const char *const names[] = {"rows", "db", "fetch_mode", "track_peers", "copy", NULL};
     static const struct engine_signature signature = {"build", names, 2, 5};
     PyObject *given[ENGINE_ARGUMENTS_MAX];
-    struct build build = {.state = engine_state_of_type(Py_TYPE(self)), .plan = self};
+    struct unseen unseen = {0};
+    struct build build = {.state = engine_state_of_type(Py_TYPE(self)), .plan = self, .unseen = &unseen};
     int track_peers, copy;
 
     if (engine_arguments(&signature, args, count, keywords, given) < 0)

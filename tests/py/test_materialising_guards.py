@@ -7,18 +7,22 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from django.db import models
+from django.db import models, router
 from django.db.models import Value
 from django.db.models.fields.files import FileDescriptor
 from django.db.models.fields.mixins import FieldCacheMixin
-from django.db.models.fields.related_descriptors import ForeignKeyDeferredAttribute
+from django.db.models.fields.related_descriptors import (
+    ForeignKeyDeferredAttribute,
+    ForwardManyToOneDescriptor,
+)
 from django.db.models.query_utils import DeferredAttribute
 from django.db.models.signals import ModelSignal, post_init, pre_init
-from django.test.utils import isolate_apps
+from django.test.utils import isolate_apps, override_settings
 
 from observe import assert_hit, assert_same, count_sql, difference, uncached
 from testapp.managers import CacheManager
 from testapp.models import AllTypes, Author, Country, Enrolment
+from testapp.router import TestRouter
 
 pytestmark = [pytest.mark.usefixtures("library", "made"), pytest.mark.cached]
 
@@ -320,3 +324,70 @@ def test_annotation_that_meets_a_property_is_set_by_it(made: list[int]) -> None:
     assert "echo" not in vars(read())
     assert values == ["set"]
     assert set(made) == {-1}
+
+
+# --- known related objects ----------------------------------------------------------------------
+
+
+def of_germany() -> tuple[Country, list[Author]]:
+    country = Country.objects.get(pk="DE")
+    return country, list(country.authors.order_by("pk"))
+
+
+@pytest.fixture
+def many_authors(library: None) -> None:
+    Author.objects.bulk_create(Author(name=f"{n}", country_id="DE") for n in range(8))
+
+
+@pytest.mark.parametrize("routers", [[], ["testapp.router.TestRouter"]])
+@pytest.mark.usefixtures("many_authors")
+def test_known_objects_are_set_as_django_sets_them(routers: list[str]) -> None:
+    with override_settings(DATABASE_ROUTERS=routers):
+        country, authors = assert_same(of_germany)
+        assert len(authors) == 10
+        assert all(author.country is country for author in authors)
+
+
+@pytest.mark.usefixtures("many_authors")
+def test_known_objects_are_left_where_others_have_a_say() -> None:
+    """A patched descriptor, router or cache, and an object of another database."""
+    calls: list[Any] = []
+
+    def counted(owner: Any, name: str) -> Any:
+        patched = watched(calls, getattr(owner, name))
+        return mock.patch.object(owner, name, lambda *args, **kwargs: patched(*args, **kwargs))
+
+    with override_settings(DATABASE_ROUTERS=[]):
+        assert_same(of_germany)
+        for owner, name in (
+            (ForwardManyToOneDescriptor, "__set__"),
+            (ForeignKeyDeferredAttribute, "__set__"),
+            (models.ForeignKey, "set_cached_value"),
+            (type(router), "allow_relation"),
+        ):
+            calls.clear()
+            with counted(owner, name):
+                of_germany()
+            assert len(calls) >= 10, name
+        country = Country.objects.get(pk="DE")
+        authors = country.authors.using("default").order_by("pk")
+        country._state.db = "other"
+        with pytest.raises(ValueError, match="router"):
+            list(authors)
+    with counted(TestRouter, "allow_relation"):
+        calls.clear()
+        of_germany()
+        assert len(calls) == 10
+
+
+@pytest.mark.usefixtures("many_authors")
+def test_known_objects_of_one_to_one_and_deferred_keys(made: list[int]) -> None:
+    with override_settings(DATABASE_ROUTERS=[]):
+        assert_same(lambda: list(Country.objects.get(pk="DE").authors.defer("country")))
+        assert_same(lambda: list(Country.objects.get(pk="DE").authors.select_related("country")))
+        either = Country.objects.get(pk="DE").authors.all()
+
+        def read() -> list[Author]:
+            return list((either | Country.objects.get(pk="JP").authors.all()).order_by("pk"))
+
+        assert_same(read)
