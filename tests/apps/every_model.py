@@ -9,7 +9,7 @@ from typing import Any
 
 from django.conf import LazySettings, Settings
 
-ADDED_APPS = ["django_cache_manager", "conformance.hits"]
+ADDED_APPS = ["django_cache_manager", "conformance.hits.HitsConfig"]
 CACHED = os.environ["APPS_MODE"] == "with"
 HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 SETTING = {"LOCATION": os.environ["APPS_FOLDER"], "SIZE": "8M", "MODELS": ["*"]}

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Runs the test suites that the applications' source distributions carry, without the package and
-with every model cached: each test must have the same outcome. `make test-apps`.
+with every model cached: each test must have the same outcome. `make test-apps`; names of packages
+may be given.
 """
 
 import os
@@ -124,7 +125,7 @@ def compare(name: str) -> list[str]:
 def main() -> int:
     BUILD.mkdir(parents=True, exist_ok=True)
     run(["scripts/venv", str(VENV), "requirements/apps-suites.txt"])
-    different = [line for name in SUITES for line in compare(name)]
+    different = [line for name in sys.argv[1:] or SUITES for line in compare(name)]
     for line in different:
         print(line)
     print(f"applications' own suites: {len(different)} tests differ")
