@@ -37,7 +37,7 @@ shell: setup ## A Django shell with the sample models and a little data
 	@$(PYTHON_BIN) sample/manage.py shell
 
 .PHONY: test
-test: setup-test test-c test-asan test-tsan test-valgrind test-fuzz test-bench model test-databases test-newest test-python ## Sets up and runs every test (C, sanitizers, valgrind, fuzzers, models, Python, wheel, other Pythons)
+test: setup-test test-c test-asan test-tsan test-valgrind test-fuzz test-bench model test-mutants test-databases test-newest test-python ## Sets up and runs every test (C, sanitizers, valgrind, fuzzers, models, Python, wheel, other Pythons)
 
 .PHONY: prove
 prove: setup-test ## Never stale: races, kills and cuts on real databases, every read judged (PROVE_ARGS)
@@ -47,6 +47,10 @@ prove: setup-test ## Never stale: races, kills and cuts on real databases, every
 model: packages-test $(VENV)/.sample ## The protocol's models in Spin, and that each property fails when a step is taken out
 	@echo "== models of the protocol"
 	@$(PYTHON_BIN) model/run.py
+
+.PHONY: mutants
+mutants: setup-test ## Seeds faults in the protocol and its hooks; a test has to fail for each (about 15 minutes)
+	@$(PYTHON_BIN) mutants/run.py $(MUTANTS_ARGS)
 
 .PHONY: lint
 lint: setup-lint ## Formatting, linters, types and static analysis
@@ -145,6 +149,11 @@ test-fuzz: setup-test
 test-bench: setup
 	@echo "== benchmark of reads, short form, against its limits"
 	@$(PYTHON_BIN) bench/run.py --short --check --case rows-100 --case values-1000 --case count
+
+.PHONY: test-mutants
+test-mutants: setup-test
+	@echo "== seeded faults, short form"
+	@$(PYTHON_BIN) mutants/run.py --short
 
 # What depends on the database. PostgreSQL in full; the closing run is SQLite in WAL mode; of the others what can differ.
 SELECTED := tests/py/test_reads.py tests/py/test_writes.py tests/py/test_transactions.py

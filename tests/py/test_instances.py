@@ -47,6 +47,10 @@ def test_instances_are_never_shared() -> None:
     assert second.name == "Ánna"
     assert not hasattr(second, "added")
     assert second._state is not first._state
+    second.name = "changed again"
+    third = assert_hit(read)
+    assert third is not second
+    assert third.name == "Ánna"
 
 
 def test_lists_are_never_shared() -> None:

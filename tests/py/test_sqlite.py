@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from django.db import connection, connections, transaction
+from django.db import OperationalError, connection, connections, transaction
 
 from observe import assert_hit, assert_right, count_sql
 from settings import FOLDER, PLAIN
@@ -219,6 +219,27 @@ def test_commit_that_fails_busy_keeps_the_transaction_open(other: OtherProcess) 
     assert name_of() == names()[0] == there(other)[0] == "busy"
 
 
+@pytest.mark.databases("sqlite-delete")
+def test_commit_that_failed_busy_can_be_tried_again(other: OtherProcess) -> None:
+    sql("PRAGMA busy_timeout = 50")
+    reader = sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM testapp_author").fetchall()
+    transaction.set_autocommit(False)
+    try:
+        rename("tried again")
+        with pytest.raises(OperationalError, match="locked"):
+            transaction.commit()
+        reader.execute("COMMIT")
+        assert name_of() == "tried again"
+        transaction.commit()
+    finally:
+        reader.close()
+        transaction.rollback()
+        transaction.set_autocommit(True)
+    assert name_of() == names()[0] == there(other)[0] == "tried again"
+
+
 def test_executescript_commits_first(other: OtherProcess) -> None:
     sql("BEGIN")
     rename("before the script")
@@ -297,14 +318,20 @@ def test_hand_made_cascade_is_part_of_the_write(other: OtherProcess) -> None:
     def kinds() -> list[tuple[object, ...]] | None:
         return sql("SELECT count(*) FROM by_hand")
 
+    def owners() -> list[int]:
+        statement = "SELECT coalesce(author, 0) AS id FROM by_hand"
+        return [owner.pk for owner in Author.objects.raw(statement)]
+
     sql(
         "CREATE TABLE by_hand (author integer REFERENCES testapp_author (id)"
         " ON UPDATE CASCADE ON DELETE SET NULL, id integer)"
     )
     try:
         sql("INSERT INTO by_hand VALUES (6, 1)")
+        assert owners() == assert_hit(owners) == [6]
         Author.objects.filter(pk=6)._raw_delete("default")
         assert sql("SELECT author FROM by_hand") == [(None,)]
+        assert owners() == [0]
         assert kinds() == [(1,)]
         assert_right(names)
     finally:

@@ -525,3 +525,26 @@ def test_release_of_a_savepoint_leaves_other_tables_cached(manual: None) -> None
     commit()
     assert_hit(labels)
     assert name_of() == "nested"
+
+
+@pytest.mark.cached
+def test_overlay_of_a_rolled_back_transaction_is_not_the_nexts(other: OtherProcess) -> None:
+    with pytest.raises(RollBack), transaction.atomic():
+        rename("rolled back")
+        assert name_of() == assert_hit(name_of) == "rolled back"
+        raise RollBack
+    with transaction.atomic():
+        assert "so that" not in labels()  # asked, so that there is a snapshot
+        add_tag("so that there is an overlay")
+        assert name_of() == "Ánna"
+
+
+@pytest.mark.cached
+@pytest.mark.databases("postgresql")
+def test_overlay_falls_with_the_write_of_another(other: OtherProcess) -> None:
+    with transaction.atomic():
+        rename("mine")
+        names()
+        assert assert_hit(names)[0] == "mine"
+        other.call(rename, "theirs", 2)
+        assert names()[:2] == ["mine", "theirs"]

@@ -238,6 +238,21 @@ def test_connection_lost_in_a_commit_that_takes_its_time(
     assert_right(names)
 
 
+def test_commit_that_takes_its_time_is_marked_until_it_is_over(
+    other_process: OtherProcess,
+    slow_commit: Callable[[], None],
+    postgresql_server: servers.PostgreSQL,
+) -> None:
+    settled()
+    name_of()
+    other_process.send(rename_in_a_block, "late")
+    wait_for(lambda: waits_for_a_lock(postgresql_server))
+    reads_are_prompt_and_uncached("Ánna")
+    slow_commit()
+    other_process.receive()
+    assert name_of() == names()[0] == "late"
+
+
 def test_writer_killed_while_its_update_waits(
     other_process: OtherProcess,
     locked: Callable[[], None],
