@@ -8,7 +8,7 @@
 /* From this many rows on the collector is told that there is nothing for it to find. */
 #define ROWS_WITHOUT_COLLECTOR 200
 
-/* New objects that the collector does not see yet: borrowed, for the list of instances keeps them. */
+/* New objects that the collector does not see yet: references of its own, for the row they belong to may yet fail. */
 struct unseen {
     PyObject **objects;
     Py_ssize_t count, room;
@@ -54,14 +54,16 @@ static void hide(const struct build *build, PyObject *object)
         unseen->room = room;
     }
     PyObject_GC_UnTrack(object);
-    unseen->objects[unseen->count++] = object;
+    unseen->objects[unseen->count++] = Py_NewRef(object);
 }
 
 static void show_all(struct unseen *unseen)
 {
-    for (Py_ssize_t i = 0; i < unseen->count; i++)
+    for (Py_ssize_t i = 0; i < unseen->count; i++) {
         if (!PyObject_GC_IsTracked(unseen->objects[i]))
             PyObject_GC_Track(unseen->objects[i]);
+        Py_DECREF(unseen->objects[i]);
+    }
     PyMem_Free(unseen->objects);
 }
 

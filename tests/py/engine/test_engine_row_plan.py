@@ -172,6 +172,54 @@ def test_instances_are_collected() -> None:
     assert reference() is None
 
 
+def seen(thing: Any) -> list[bool]:
+    """Whether the collector sees an instance and what hangs on it."""
+    owner = thing._state.fields_cache["owner"]
+    parts = (thing, vars(thing), thing._state, thing._state.fields_cache)
+    inner = (owner, owner._state, owner._state.fields_cache)
+    return [gc.is_tracked(part) for part in (*parts, *inner)]
+
+
+def test_large_list_is_in_the_collectors_sight_afterwards() -> None:
+    (one,) = build(related(), [(1, 2, 3, 4, 5, 6)])
+    young: list[int] = []
+
+    def look(phase: str, info: Any) -> None:
+        objects = gc.get_objects(generation=0) if phase == "start" else ()
+        young.append(sum(type(each) in (Thing, Owner, State) for each in objects))
+
+    gc.collect()
+    gc.callbacks.append(look)
+    try:
+        found = build(related(), [(1, 2, 3, 4, 5, 6)] * 1000)
+    finally:
+        gc.callbacks.remove(look)
+    assert young == [0, 0]
+    assert gc.get_count()[0] < 200
+    assert all(seen(one))
+    assert all(all(seen(thing)) for thing in found)
+    references = [weakref.ref(thing) for thing in found]
+    found.clear()
+    gc.collect()
+    assert {reference() for reference in references} == {None}
+
+
+@pytest.mark.parametrize("column", [0, 2, 4, 5])
+def test_row_that_fails_within_a_large_list_leaves_nothing(column: int) -> None:
+    endless: list[Any] = []
+    endless.append(endless)
+    row: list[Any] = [1, 2, 3, 4, 5, 6]
+    row[column] = endless
+    rows = [(1, 2, 3, 4, 5, 6)] * 400
+    gc.collect()
+    before = sum(type(each) in (Thing, Owner, State) for each in gc.get_objects())
+    for _ in range(3):
+        with pytest.raises(RecursionError):
+            related().build([*rows, row], "db", copy=True)
+    gc.collect()
+    assert sum(type(each) in (Thing, Owner, State) for each in gc.get_objects()) == before
+
+
 # --- guards -------------------------------------------------------------------------------------
 
 
