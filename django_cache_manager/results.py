@@ -39,7 +39,7 @@ class Result:
         "conversion",
         "copies",
         "keepable",
-        "on_conversion",
+        "key",
         "rows",
         "size",
         "time",
@@ -53,8 +53,16 @@ class Result:
         self.copies = not _engine.shareable(rows)
         self.keepable = not self.copies or _engine.copyable(rows)
         self.conversion: Conversion | None = None
-        self.on_conversion: Callable[[Result], None] | None = None
-        """Told when `conversion` is put there: it takes memory."""
+        self.key: bytes | None = None
+        """Its key in L1, if it was put there."""
+
+
+_callbacks: list[Callable[[Result], None]] = []
+
+
+def on_conversion(callback: Callable[[Result], None]) -> None:
+    """Has `callback` told of each result whose converted rows are kept: they take memory."""
+    _callbacks.append(callback)
 
 
 class Hit(list[Any]):
@@ -99,8 +107,8 @@ def conversion_of(compiler: SQLCompiler, hit: Hit) -> Conversion | None:
         return None
     known = Conversion(signature, rows, copies)
     result.conversion = known
-    if result.on_conversion is not None:
-        result.on_conversion(result)
+    for callback in _callbacks:
+        callback(result)
     return known
 
 

@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from . import _engine, conf, policy
-from .results import Result
+from .results import Result, on_conversion
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +20,9 @@ logger = logging.getLogger("django_cache_manager")
 
 ANSWER_BYTES: Final = 256
 """Of an answer beside its rows."""
+
+RESULT_BYTES: Final = 384
+"""Of a result beside its rows: itself, its cells, and the signature of its conversion."""
 
 BACKEND_REST_SECONDS: Final = 1.0
 """How long a backend that failed is left alone."""
@@ -166,16 +169,20 @@ def _keep_local(
 ) -> None:
     if not result.keepable or not local.max_bytes:
         return
-    size = _engine.footprint(result.rows)
-
-    def count_conversion(converted: Result) -> None:
-        if converted.conversion is not None:
-            more = _engine.footprint(converted.conversion.rows)
-            local.recount(key, converted, size + more)
-
-    result.on_conversion = count_conversion
+    result.key = key
+    size = _engine.footprint(result.rows) + RESULT_BYTES
     timeout_ms = 0 if timeout is None else max(1, int(timeout * 1000))
     local.put(key, segment.engine, result.cells, result.time, result, size, timeout_ms)
+
+
+def _count_conversion(result: Result) -> None:
+    """The converted rows count beside the driver's, and may drive the result out of L1."""
+    if result.key is not None and result.conversion is not None:
+        size = _engine.footprint(result.rows) + _engine.footprint(result.conversion.rows)
+        _local.ready().recount(result.key, result, size + RESULT_BYTES)
+
+
+on_conversion(_count_conversion)
 
 
 def _backend_name(segment: OpenSegment, key: bytes) -> str:
