@@ -168,7 +168,7 @@ test-databases: setup-test
 	  $(PYTHON_BIN) -m pytest -q $(PER_DATABASE) --db=$$kind || exit 1; \
 	done
 	@echo "== Python tests on mariadb"
-	@$(PYTHON_BIN) -m pytest -q $(ON_MARIADB) --db=mariadb
+	@$(PYTHON_BIN) -m pytest -q $(ON_MARIADB) --db=mariadb -k 'not by_its_own_process and not nocache'
 
 test-newest: setup-test
 	@echo "== fields and raw() on the newest Django, where a Python for it is at hand"

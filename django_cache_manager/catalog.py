@@ -34,6 +34,9 @@ class Catalog:
 
     suspect_functions: frozenset[str] | None = field(default=None)
     """Functions that may write when a SELECT calls them; None: none can."""
+    suspect_views: frozenset[str] = frozenset()
+    """Views that may call such functions; MySQL's."""
+
     partial: bool = False
     """Whether the database may have tables that aren't listed: a write to one may touch
     anything."""

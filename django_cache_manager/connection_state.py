@@ -215,7 +215,7 @@ class ConnectionState:
         call: Callable[[], Any],
     ) -> Any:
         """Runs it the short way if it can, and remembers that."""
-        found = plain_writes.plan(session, text, scan)
+        found = plain_writes.plan(session, text, scan) if self._writes_nothing(scan) else None
         if found is None:
             return UNFIT
         if len(self.plain_writes) >= plain_writes.MEMO_STATEMENTS:
@@ -265,14 +265,21 @@ class ConnectionState:
         return answer(wrapper, result)
 
     def _writes_nothing(self, scan: _engine.Scan) -> bool:
-        """Whether the functions of a SELECT write no row (PROTOCOL 2.8)."""
-        if not scan.functions or self.vendor.dialect == _engine.SQLITE or self.session is None:
+        """Whether the functions that a statement calls write no row, those in MySQL's views
+        included (PROTOCOL 2.8)."""
+        views = self.vendor.dialect == _engine.MYSQL
+        if self.vendor.dialect == _engine.SQLITE or self.session is None:
+            return True
+        if not scan.functions and not (views and scan.reads):
             return True
         catalog, segment = None, self._segment()
         if segment is not None:
             catalog = segment.current_catalog()
-            if catalog is None and not self.vendor.in_transaction(self.driver):
+            free = not self.vendor.in_transaction(self.driver)
+            if catalog is None and free and not self.vendor.will_begin(self.driver):
                 catalog = segment.read_catalog(self.driver)
+        if views and catalog is not None and not catalog.suspect_views.isdisjoint(scan.reads):
+            return False
         suspect = None if catalog is None else catalog.suspect_functions
         return sql_functions.write_nothing(scan.functions, suspect, self.vendor.dialect)
 
@@ -345,6 +352,8 @@ class ConnectionState:
         """The closure of what a statement may write; None: anything."""
         wild = self.session is not None and self.session.wild
         if scan.flags & ANY_TABLE or not scan.flags & ~READ_ONLY or (wild and scan.writes):
+            return EVERYTHING
+        if not self._writes_nothing(scan):
             return EVERYTHING
         if not scan.writes:
             return EVERYTHING if scan.flags & _engine.WRITE else frozenset()

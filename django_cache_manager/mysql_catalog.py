@@ -78,6 +78,7 @@ _KINDS: Final = {
 def read_catalog(query: Query) -> Catalog:
     shown = {str(schema) for (schema,) in query(_SHOWN_TRIGGERS)}
     tables: set[str] = set()
+    views: set[str] = set()
     refused: dict[str, str] = {}
     triggered: dict[str, str] = {}
     for schema, name, kind, engine, folds in query(_TABLES):
@@ -93,19 +94,23 @@ def read_catalog(query: Query) -> Catalog:
             triggered[folded] = (
                 f"{name} may have triggers, which a user without the TRIGGER privilege isn't shown"
             )
+        if kind == "VIEW":
+            views.add(folded)
     for table, trigger in query(_TRIGGERS):
         triggered[ascii_lower(table)] = f"{table} has the trigger {trigger}"
     refused.update(_changing_by_itself(query(_GENERATED)))
     cascades: defaultdict[str, set[str]] = defaultdict(set)
     for target, source in query(_CASCADES):
         cascades[ascii_lower(target)].add(ascii_lower(source))
+    functions = frozenset(ascii_lower(name) for (name,) in query(_FUNCTIONS))
     return Catalog(
         # Two schemas may hold one name: what refuses one refuses both.
         tables=frozenset(tables - refused.keys()),
         refused=refused,
         cascades={table: frozenset(others) for table, others in cascades.items()},
         triggered=triggered,
-        suspect_functions=frozenset(ascii_lower(name) for (name,) in query(_FUNCTIONS)),
+        suspect_functions=functions,
+        suspect_views=frozenset(views if functions else ()),
         partial=True,
     )
 

@@ -298,6 +298,27 @@ def test_trigger_of_the_database_is_part_of_the_write(other: OtherProcess) -> No
         sql("DROP FUNCTION loud()")
 
 
+def test_function_that_a_write_calls_is_part_of_it(other: OtherProcess) -> None:
+    sql(
+        "CREATE FUNCTION calling() RETURNS text LANGUAGE plpgsql AS $$ BEGIN"
+        " UPDATE testapp_author SET name = 'called ' || name WHERE id = 1; RETURN 'it'; END $$"
+    )
+    try:
+        for n, statement in enumerate(
+            (
+                "UPDATE testapp_tag SET label = calling() WHERE label = 'roman'",
+                "INSERT INTO testapp_tag (label) VALUES (calling() || ' too')",
+            ),
+            start=1,
+        ):
+            names()
+            there(other)
+            sql(statement)
+            assert names()[0] == there(other)[0] == "called " * n + "Ánna"
+    finally:
+        sql("DROP FUNCTION calling()")
+
+
 def test_partition_and_inheritance(other: OtherProcess) -> None:
     sql("CREATE TABLE young (CHECK (rank > 90)) INHERITS (testapp_author)")
     try:

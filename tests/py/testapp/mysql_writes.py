@@ -1,9 +1,12 @@
 """Ways to write that only MariaDB and MySQL have, like those of writes.py."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from django.db import connection
 
+from servers import MariaDB
 from settings import FOLDER
 
 
@@ -63,21 +66,6 @@ def execute_immediate() -> None:
     run("EXECUTE IMMEDIATE 'DELETE FROM testapp_loan'")
 
 
-def procedure() -> None:
-    run("CREATE OR REPLACE PROCEDURE shorten() UPDATE testapp_author SET name = 'called'")
-    with connection.cursor() as cursor:
-        cursor.callproc("shorten")
-
-
-def function() -> None:
-    run(
-        "CREATE OR REPLACE FUNCTION shortened() RETURNS int"
-        " BEGIN UPDATE testapp_author SET name = 'called'; RETURN 1; END"
-    )
-    run("SELECT shortened()")
-    run("DROP FUNCTION shortened")
-
-
 def compound() -> None:
     run("BEGIN NOT ATOMIC UPDATE testapp_author SET name = 'compound'; END")
 
@@ -95,19 +83,25 @@ def set_statement() -> None:
     run("SET STATEMENT max_statement_time = 9 FOR UPDATE testapp_author SET name = 'timed'")
 
 
-def with_a_trigger() -> None:
-    run(
-        "CREATE TRIGGER follow AFTER INSERT ON testapp_tag FOR EACH ROW"
-        " UPDATE testapp_author SET name = 'triggered'"
-    )
+@contextlib.contextmanager
+def as_user(server: MariaDB, name: str, *grants: str) -> Iterator[None]:
+    """The alias connects as a new user with some privileges."""
+    server.execute(f"CREATE USER {name}@'%'")
+    for grant in grants:
+        server.execute(f"GRANT {grant} TO {name}@'%'")
+    before = connection.settings_dict["USER"]
+    connection.close()
+    connection.settings_dict["USER"] = name
     try:
-        run("INSERT INTO testapp_tag (label) VALUES ('trigger')")
+        yield
     finally:
-        run("DROP TRIGGER follow")
+        connection.close()
+        connection.settings_dict["USER"] = before
+        server.execute(f"DROP USER {name}@'%'")
 
 
 MYSQL_WRITES = {
     f"mysql_{name}": written
     for name, written in list(globals().items())
-    if getattr(written, "__module__", None) == __name__ and name != "run"
+    if getattr(written, "__module__", None) == __name__ and name not in ("run", "as_user")
 }
