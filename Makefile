@@ -60,6 +60,10 @@ lint: setup-lint ## Formatting, linters, types and static analysis
 bench: setup ## Measures hits and writes against the uncached query in the same run
 	@$(PYTHON_BIN) bench/run.py $(BENCH_ARGS)
 
+.PHONY: counts
+counts: setup packages-test ## Instructions of hot operations against bench/counts.json (COUNTS_ARGS=--write keeps them)
+	@$(PYTHON_BIN) bench/counts.py $(COUNTS_ARGS)
+
 # Of conformance/run.py; continuous integration: "--selection --both".
 CONFORMANCE_ARGS ?= --both --write
 
@@ -146,9 +150,11 @@ test-fuzz: setup-test
 	@echo "== fuzzers, 20 s each"
 	@scripts/fuzz 20
 
-test-bench: setup
+test-bench: setup packages-test
 	@echo "== benchmark of reads, short form, against its limits"
 	@$(PYTHON_BIN) bench/run.py --short --check --case rows-100 --case values-1000 --case count
+	@echo "== instructions of hot operations"
+	@$(PYTHON_BIN) bench/counts.py
 
 .PHONY: test-mutants
 test-mutants: setup-test

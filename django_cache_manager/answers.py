@@ -7,15 +7,24 @@ same cells and time; the checks of a hit are those of reads.py.
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from _thread import get_ident
+from asyncio import _get_running_loop
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from . import _engine, conf, keys, policy, stores
 from .captures import Captured, capturing, is_listened_to, note
-from .reads import connection_of, place_of
+from .connection_state import STATE_ATTRIBUTE
+from .isolation import Level
+from .reads import ENSURE_CONNECTION, connection_of, place_of
+from .segments import registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+    from .identity import Facts
+    from .segments import OpenSegment
     from .traces import Trace
 
 ITEMS, COUNT, EXISTS, ONE, FIRST, LAST = range(6)
@@ -57,6 +66,60 @@ def ask(
     return value
 
 
+_Place: TypeAlias = "tuple[Facts, OpenSegment, int]"
+
+
+def _at_rest(connection: BaseDatabaseWrapper) -> _Place | None:
+    """Where the commonest read may be answered from: of a connection that is open, and outside of
+    any transaction.
+
+    It says what `_any_place` would say, in a tenth of its steps, or None.
+    """
+    attributes = connection.__dict__
+    state, driver = attributes.get(STATE_ATTRIBUTE), attributes["connection"]
+    if (
+        state is None
+        or driver is None
+        or driver is not state.driver
+        or state.errored
+        or state.dirty is None
+        or state.dirty
+        or state.configures_cursors
+        or attributes["in_atomic_block"]
+        or attributes["needs_rollback"]
+        or not attributes["autocommit"]
+        or attributes["_thread_ident"] != get_ident()
+        or "cursor" in attributes
+        or type(connection).ensure_connection is not ENSURE_CONNECTION
+        or _get_running_loop() is not None
+        or state.alias in conf.current().replicas
+    ):
+        return None
+    session, vendor = state.session, state.vendor
+    if session is None or session.off is not None or not vendor.in_autocommit(driver):
+        return None
+    facts: Facts = session.facts
+    level = vendor.next_level(driver, session.level)
+    if facts.uncached is not None or (level is not Level.CURRENT and level is not Level.SNAPSHOT):
+        return None
+    segment = registry.find(facts)
+    return None if segment is None else (facts, segment, _engine.NO_LIMIT)
+
+
+def _any_place(connection: BaseDatabaseWrapper) -> _Place | None:
+    """Raises what a query would have raised (PROTOCOL 4.5)."""
+    place = place_of(connection)
+    if place is None:
+        return None
+    state, facts, segment = place
+    connection.validate_thread_sharing()
+    connection.validate_no_broken_transaction()
+    limit = state.hit_limit(connection, facts)
+    if limit is None or state.dirty is None or state.dirty:
+        return None
+    return facts, segment, limit
+
+
 @contextlib.contextmanager
 def _as_asked(queryset: Any, alias: str) -> Iterator[None]:
     """Within, Django's own code shows the Query to nobody, and goes to the alias that the router
@@ -80,16 +143,10 @@ def find(queryset: Any, trace: Trace, kind: int, alias: str) -> Any:
     if not conf.current().enabled or policy.uncached_depth.get():
         return MISS
     connection = connection_of(alias)
-    place = place_of(connection)
+    place = _at_rest(connection) or _any_place(connection)
     if place is None:
         return MISS
-    state, facts, segment = place
-    connection.validate_thread_sharing()
-    if connection.needs_rollback:
-        connection.validate_no_broken_transaction()
-    limit = state.hit_limit(connection, facts)
-    if limit is None or state.dirty is None or state.dirty:
-        return MISS
+    facts, segment, limit = place
     try:
         key = keys.trace_key(connection, facts, kind, trace.shape.number, trace.values)
     except _engine.Unencodable:

@@ -585,15 +585,15 @@ class ConnectionState:
                 self._transaction_ended()
 
 
-_ATTRIBUTE = "_cache_manager_state"
+STATE_ATTRIBUTE: Final = "_cache_manager_state"
 
 
 def state_of(connection: BaseDatabaseWrapper) -> ConnectionState | None:
     """The state of a connection; None where the database system is not supported."""
     try:
-        state: ConnectionState | None = connection.__dict__[_ATTRIBUTE]
+        state: ConnectionState | None = connection.__dict__[STATE_ATTRIBUTE]
     except KeyError:
         vendor = vendor_of(connection)
         state = None if vendor is None else ConnectionState(connection, vendor)
-        connection.__dict__[_ATTRIBUTE] = state
+        connection.__dict__[STATE_ATTRIBUTE] = state
     return state

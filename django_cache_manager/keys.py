@@ -50,6 +50,12 @@ def sql_key(
         return _engine.encode_key((*head, *(_plain(param) for param in params)))
 
 
+def _use_tz() -> bool:
+    """The setting; LazySettings keeps what was asked for once, but is slow to tell."""
+    known = object.__getattribute__(django_settings, "__dict__").get("USE_TZ")
+    return bool(django_settings.USE_TZ if known is None else known)
+
+
 def surroundings(connection: BaseDatabaseWrapper, facts: Facts) -> tuple[Any, ...]:
     """What decides about the rows beside the statement, and about what Django makes of them."""
     return (
@@ -57,7 +63,7 @@ def surroundings(connection: BaseDatabaseWrapper, facts: Facts) -> tuple[Any, ..
         connection.timezone_name,
         # PostgreSQL refuses some statements when the server binds the parameters.
         bool(connection.settings_dict["OPTIONS"].get("server_side_binding")),
-        bool(django_settings.USE_TZ),
+        _use_tz(),
         # Packages for tenants set it, and lead each cursor to the tenant's schema.
         connection.__dict__.get("schema_name"),
     )

@@ -113,7 +113,7 @@ _refuse_event_loop = async_unsafe(_nothing)
 thread whose connection it concerns, and sees its transaction (PROTOCOL 4.4)."""
 
 
-_ensure_connection = BaseDatabaseWrapper.ensure_connection
+ENSURE_CONNECTION = BaseDatabaseWrapper.ensure_connection
 
 
 @dataclass(slots=True)
@@ -149,7 +149,7 @@ def place_of(
         return None  # a test case forbids queries here
     if _get_running_loop() is not None:
         _refuse_event_loop()
-    if type(connection).ensure_connection is not _ensure_connection:
+    if type(connection).ensure_connection is not ENSURE_CONNECTION:
         connection.ensure_connection()  # a test runner that forbids databases has patched it
     state = state_of(connection)
     if state is None:
