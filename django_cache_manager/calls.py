@@ -99,7 +99,8 @@ _SCALARS: Final = frozenset(
 _INT_MAX: Final = 2**63
 
 
-_PLAIN: Final = _SCALARS - {float, decimal.Decimal}
+PLAIN_TYPES: Final = _SCALARS - {float, decimal.Decimal}
+"""Of which every value may be compared to; of the others only the finite."""
 
 
 def _value_type(value: Any) -> Any:
@@ -129,10 +130,10 @@ def lookups_call(method: Callable[..., Any], args: tuple[Any, ...], kwargs: dict
         raise Unknown
     values = tuple(kwargs.values())
     types = tuple(map(type, values))
-    if not _PLAIN.issuperset(types):
+    if not PLAIN_TYPES.issuperset(types):
         types = tuple(
             [
-                kind if kind in _PLAIN else _value_type(v)
+                kind if kind in PLAIN_TYPES else _value_type(v)
                 for kind, v in zip(types, values, strict=True)
             ]
         )

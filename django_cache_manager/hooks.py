@@ -38,7 +38,7 @@ from django.db.models.sql.constants import GET_ITERATOR_CHUNK_SIZE, MULTI
 from django.utils.functional import cached_property
 
 from . import answers, calls, iterables, querysets, reads, traces
-from .cache_manager import CacheManager, is_caching, opts_out
+from .cache_manager import CacheManager, is_caching
 from .connection_state import state_of
 from .open_ended import open_ended
 from .querysets import opt_out
@@ -442,7 +442,7 @@ def _get_queryset(original: Any) -> Any:
             queryset = original(self)
         else:
             queryset = traces.fresh(kind, trace, self._db, self._hints)
-        if opts_out(self):
+        if getattr(self, "caching", None) is False:
             opt_out(queryset)
         return queryset
 

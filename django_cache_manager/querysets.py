@@ -126,9 +126,17 @@ def following(encode: Callable[..., calls.Call]) -> Callable[[Method], Method]:
 def filtering(original: Method) -> Method:
     """filter() and exclude(); a related manager's first is put off till its query is needed."""
     follow = following(calls.lookups_call)(original)
+    is_filter = original.__name__ == "filter"
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if self._trace is None or not self._defer_next_filter:
+        if self._trace is None:
+            return original(self, *args, **kwargs)
+        if not self._defer_next_filter:
+            if is_filter and kwargs and not args and not self._sticky_filter:
+                trace = traces.resolved(self)
+                longer = None if trace is None else traces.filtered(trace, kwargs)
+                if longer is not None:
+                    return traces.unbuilt(self, longer)
             return follow(self, *args, **kwargs)
         trace = traces.resolved(self)
         if trace is None or trace.shape.is_sliced or self._sticky_filter:

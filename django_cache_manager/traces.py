@@ -18,7 +18,7 @@ from django.db.models.query import QuerySet
 from django.db.models.sql import Query
 
 from . import conf, policy
-from .calls import Call, Step, Unknown, lookups_call
+from .calls import PLAIN_TYPES, Call, Step, Unknown, lookups_call
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -304,6 +304,13 @@ def following(
 
 def filtered(trace: Trace, kwargs: dict[str, Any]) -> Trace | None:
     """The trace after filter(), if its shape is known."""
+    values = tuple(kwargs.values())
+    types = tuple(map(type, values))
+    if PLAIN_TYPES.issuperset(types):
+        step = trace.shape.children.get((_FILTER, tuple(kwargs), types))
+        if step is None or len(trace.values) + len(values) > VALUES_MAX:
+            return None
+        return Trace(step.shape, trace.values + values, (*trace.calls, (_FILTER, (), kwargs)))
     try:
         return extended(trace, lookups_call(_FILTER, (), kwargs))
     except Unknown:
