@@ -136,9 +136,17 @@ def new_query(model: type[Model], caching: bool | None) -> Query:
     return query
 
 
+class _Replayed(QuerySet[Any]):
+    """Django's own class as it was before hooks.py changed it: calls are replayed at its cost."""
+
+    __init__ = QuerySet.__init__
+    query = QuerySet.query
+    _query = None
+
+
 def pristine(model: type[Model], caching: bool | None) -> QuerySet[Any]:
-    """A queryset of Django's own class, on which calls are replayed."""
-    return QuerySet(model, new_query(model, caching))
+    """A queryset on which calls are replayed."""
+    return _Replayed(model, new_query(model, caching))
 
 
 def leave(queryset: Any) -> None:
