@@ -16,6 +16,7 @@ import tempfile
 import time
 import zoneinfo
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 START_SECONDS = 30
@@ -52,9 +53,11 @@ def find_program(name: str, package: str, folders: Sequence[str] = ()) -> str:
     return found
 
 
-def die_with_parent() -> None:
-    """For PostgreSQL a fast shutdown, which frees its shared memory; the others end as well."""
-    libc.prctl(PR_SET_PDEATHSIG, signal.SIGINT)
+def die_with_parent(by: int = signal.SIGINT) -> None:
+    """SIGINT is for PostgreSQL a fast shutdown, which frees its shared memory; most others end by
+    it as well.
+    """
+    libc.prctl(PR_SET_PDEATHSIG, by)
 
 
 def unprivileged() -> dict[str, object]:
@@ -68,6 +71,8 @@ def unprivileged() -> dict[str, object]:
 
 class Server:
     """One process, started and stopped as often as a test likes; its port stays the same."""
+
+    ended_by = signal.SIGINT
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -92,7 +97,7 @@ class Server:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                preexec_fn=die_with_parent,
+                preexec_fn=partial(die_with_parent, self.ended_by),
                 **self.account(),
             )
         self.wait_until(self.ready)
@@ -277,6 +282,7 @@ class MariaDB(Server):
     """A server of its own on loopback and a socket, without a password; a commit is flushed."""
 
     user = "tester"
+    ended_by = signal.SIGTERM  # the other leaves it running
 
     def __init__(self, port: int | None = None, options: Sequence[str] = ()) -> None:
         super().__init__("mariadb")
