@@ -39,8 +39,11 @@ shell: setup ## A Django shell with the sample models and a little data
 .PHONY: test
 test: setup-test test-c test-asan test-tsan test-valgrind test-fuzz test-bench model test-mutants test-databases test-newest test-python ## Sets up and runs every test (C, sanitizers, valgrind, fuzzers, models, Python, wheel, other Pythons)
 
+# Of tests/consistency/prove.py.
+PROVE_ARGS ?= --seconds 270 --write
+
 .PHONY: prove
-prove: setup-test ## Never stale: races, kills and cuts on real databases, every read judged (PROVE_ARGS)
+prove: setup-test ## Never stale: races, kills and cuts on real databases, every read judged (20 minutes)
 	@$(PYTHON_BIN) -m tests.consistency.prove $(PROVE_ARGS)
 
 .PHONY: model

@@ -43,6 +43,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--without-cache", action="store_true", help="must find nothing")
     parser.add_argument("--broken", default="", help="a name of broken.py: must find something")
     parser.add_argument("--keep", action="store_true", help="keep the history of any run")
+    parser.add_argument("--write", action="store_true", help="write docs/proof.md")
     parser.add_argument("--replay", type=Path, help="the folder of a kept run: judges its history")
     return parser.parse_args()
 
@@ -87,6 +88,41 @@ def table(rows: list[tuple[str, ...]]) -> str:
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in lines
     )
+
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "proof.md"
+
+PREAMBLE = """# The proof, as last run
+
+Written by `make prove`. Real processes read and write registers in a real database through the
+cache, while everything goes wrong that the second table names; every read is judged afterwards
+(tests/consistency/judge.py). A violation is a read that was stale, rolled back, not yet
+committed, torn between two instants, or blind to its own writes. See [what is
+promised](consistency.md).
+"""
+
+LEGEND = """
+*unknown*: writes whose outcome their process never learnt. *kills*: processes ended by SIGKILL, at
+random moments and at named places.
+"""
+
+
+def page(results: list[supervisor.Result]) -> str:
+    """docs/proof.md: what `make prove` has found."""
+    rows = [row(result) for result in results]
+    lines = [
+        PREAMBLE,
+        f"| {' | '.join(HEADINGS)} |",
+        f"|{'---|' * len(HEADINGS)}",
+        *(f"| {' | '.join(cells)} |" for cells in rows),
+        LEGEND,
+        "| database | what went wrong | the command |",
+        "|---|---|---|",
+    ]
+    for result in results:
+        plan = result.plan
+        lines.append(f"| {plan.database} | {', '.join(plan.nemeses)} | `{plan.command()}` |")
+    return "\n".join(lines) + "\n"
 
 
 def show(verdict: judge.Verdict) -> None:
@@ -135,6 +171,9 @@ def main() -> int:
         if result.kept:
             print(f"the history is in {result.kept}")
     print(table([row(result) for result in results]))
+    if given.write:
+        PAGE.write_text(page(results))
+        print(f"written: {PAGE.relative_to(PAGE.parents[1])}")
     return 1 if any(result.failed for result in results) else 0
 
 
