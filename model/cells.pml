@@ -1,14 +1,14 @@
 /* Marks, stamps, deaths and zombie commits: PROTOCOL.md sections 1 to 4.
  *
- * Bounds: 2 cells; 2 writes, one of both cells and one of the second; 2 reads of both cells through one shared entry, each
- * of which hits or fills, one after the other or by two readers; 2 rounds of recovery by two processes; DEATHS processes
- * die, each after any store to the segment, those who recover too. A dead or unknown writer's statement commits or fails
- * whenever it likes. Every store and load of the segment is one step: what C's release and acquire give on one word, and
- * the mutex on several.
+ * Bounds: 2 cells; 2 writes, one of both cells and one of the second; 2 reads of both cells through one shared entry,
+ * each of which hits or fills, one after the other or by two readers; a round of recovery by each of two processes;
+ * DEATHS processes die, each after any store to the segment, those who recover too. A dead or unknown writer's statement
+ * commits or fails whenever it likes. Every store and load of the segment is one step: what C's release and acquire give
+ * on one word, and the mutex on several.
  *
- * Variants (-D): MARK_AFTER_COMMIT MARK_UNLOCKED MARK_ONE_CELL STAMP_BEFORE_COMMIT STAMP_AFTER_UNMARK SLOT_EMPTIED_FIRST
- * SETTLE_UNKNOWN SETTLE_BY_TIMER NO_REBUILD REBUILD_FROM_ZERO CLOCK_AFTER_QUERY HIT_TURNED HIT_FIRST_CELL
- * HIT_WITHOUT_CHECK. ONLY=property: no other is checked. */
+ * Variants (-D): MARK_AFTER_COMMIT MARK_UNLOCKED MARK_ONE_CELL STAMP_BEFORE_COMMIT STAMP_AFTER_UNMARK CLOCK_NOT_RAISED
+ * UNMARK_WITHOUT_STAMP SLOT_EMPTIED_FIRST SETTLE_UNKNOWN SETTLE_BY_TIMER NO_REBUILD REBUILD_FROM_ZERO CLOCK_AFTER_QUERY
+ * HIT_TURNED HIT_FIRST_CELL HIT_WITHOUT_CHECK. ONLY=property: no other is checked. */
 #define STALE 1 /* a hit is the database's state at one instant between its call and its return */
 #define LOST 2  /* a cell stays marked from before a commit until it has a stamp drawn after it */
 #define LOW 3   /* a cell's count is at least the number of writes in flight that list it */
@@ -137,7 +137,11 @@ inline mark(i)
 inline settle(i)
 {
 #ifndef STAMP_BEFORE_COMMIT
+#ifdef CLOCK_NOT_RAISED
+    atomic { s = clock; may_die() }
+#else
     atomic { clock++; s = clock; fresh = over[i]; may_die() }
+#endif
 #endif
 #ifdef SLOT_EMPTIED_FIRST
     atomic { slot[i] = FREE; may_die() }
@@ -158,7 +162,11 @@ inline settle(i)
             }
             atomic {
 #endif
+#ifdef UNMARK_WITHOUT_STAMP
+                fresh = false;
+#else
                 stamp[c] = s;
+#endif
                 if
                 :: fresh && owed[2 * i + c] == UNSTAMPED -> owed[2 * i + c] = 0
                 :: else

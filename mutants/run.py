@@ -315,6 +315,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(*problems, sep="\n", end="", file=sys.stderr)
         return 1 if problems else 0
     survivors = 0
+    # So that a run that is stopped takes its tests and its folder with it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with tempfile.TemporaryDirectory(prefix="cache-manager-mutants-") as folder:
         tree = Tree(Path(folder))
         problems += sound(tree, faults)
