@@ -87,9 +87,12 @@ class ConnectionState:
         return self.session
 
     def _is_met(self) -> bool:
-        """A server that didn't tell is asked again, now and then."""
+        """A server that didn't tell is asked again, now and then; one that may have been told
+        otherwise, at once."""
         session = self.session
-        return session is not None and (bool(session.facts.family) or session.is_recent())
+        if session is None or (session.doubtful and not self.vendor.pipelined(self.driver)):
+            return False
+        return bool(session.facts.family) or session.is_recent()
 
     def met_anyhow(self, connection: BaseDatabaseWrapper) -> DriverSession:
         """Met inside a transaction too: a write has to know whom it concerns."""
@@ -135,7 +138,7 @@ class ConnectionState:
         if self.configures_cursors:
             return "its ENGINE has a _cursor() of its own, which may lead to other tables"
         if self.session is not None:
-            return self.session.off or self.session.facts.uncached
+            return self.session.why_off() or self.session.facts.uncached
         return None
 
     def hit_limit(self, connection: BaseDatabaseWrapper, facts: Facts) -> int | None:
@@ -295,6 +298,9 @@ class ConnectionState:
         self.sequence += 1
         before = self.vendor.in_transaction(driver)
         wish = isolation.asked(session, driver, text, flags) if flags & LOSES_CACHE else None
+        # A block, a procedure or a function of the user's may SET what it likes.
+        unclear = flags & _engine.UNKNOWN or not flags & ~READ_ONLY
+        session.doubtful = session.doubtful or bool(unclear and not self.vendor.drains)
         segment = self._segment()
         if segment is not None:
             self.look_round(segment)

@@ -36,6 +36,7 @@ def open_ended(
 def _bracketed(state: ConnectionState, connection: BaseDatabaseWrapper) -> Iterator[None]:
     """W1..W3 around a with-block that may write anything."""
     session = state.met_anyhow(connection)
+    session.doubtful = session.doubtful or not state.vendor.drains
     state.sequence += 1
     before = state.vendor.in_transaction(state.driver)
     bracket = None

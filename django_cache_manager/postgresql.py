@@ -32,6 +32,7 @@ SELECT (SELECT system_identifier FROM pg_catalog.pg_control_system())::text,
        pg_catalog.current_setting('synchronous_commit'), pg_catalog.current_setting('fsync'),
        pg_catalog.current_setting('search_path'),
        pg_catalog.current_setting('session_replication_role'),
+       pg_catalog.pg_my_temp_schema() <> 0,
        pg_catalog.concat_ws(' ', {meaning})
 """
 
@@ -117,7 +118,7 @@ class PostgreSQL:
     def identify(self, connection: BaseDatabaseWrapper, driver: Any) -> Facts:
         row = _query(driver, _IDENTIFY)[0]
         (system, oid, start, database, user, pid, since, standby) = row[:8]
-        (isolation, durable, fsync, search_path, replication_role) = row[8:13]
+        (isolation, durable, fsync, search_path, replication_role, temporary) = row[8:14]
         level = POSTGRESQL_LEVELS.get(isolation)
         pooled = pid != driver.info.backend_pid
         reason = None
@@ -132,13 +133,15 @@ class PostgreSQL:
         elif pooled:
             # Its sessions may be set up by other clients, between one statement and the next.
             reason = "a pooler stands between"
+        elif temporary:
+            reason = "the session has had temporary tables"
         elif since is None:
             reason = "the server doesn't tell this session's start"
         return Facts(
             vendor=self,
             family=f"postgresql {system} {oid} {database}".encode(),
             generation=f"started {start}".encode(),
-            user=f"{user} {search_path} {self.driver_name(driver)} {_time_zone(driver)} {row[13]}",
+            user=f"{user} {search_path} {self.driver_name(driver)} {_time_zone(driver)} {row[14]}",
             session=f"{_POOLED if pooled else _OWN}\0{user}\0{pid}\0{since}".encode(),
             uncached=reason,
             level=level or Level.SERIALIZABLE,

@@ -35,6 +35,9 @@ class DriverSession:
     """Temporary triggers may make a write to one table a write to any."""
     attached: list[Facts] = field(default_factory=list)
     asked_at: float = field(default_factory=time.monotonic)
+    doubtful: bool = False
+    """Whether a statement that isn't understood may have set it up otherwise since it was asked."""
+    asked_again: bool = False
     settings: tuple[str, str] = ("", "")
     """Of the alias that it was opened for."""
     level: Level = field(init=False)
@@ -43,9 +46,15 @@ class DriverSession:
     def __post_init__(self) -> None:
         self.level = self.facts.level
 
+    def why_off(self) -> str | None:
+        """Why it isn't cached now, beside what it told."""
+        doubt = "a statement that isn't understood may have changed what its queries mean"
+        return self.off or (doubt if self.doubtful else None)
+
     def is_changed(self) -> bool:
         """Whether it isn't any more what the server told of it."""
-        return self.off is not None or self.level is not self.facts.level
+        changed = self.level is not self.facts.level or self.asked_again
+        return changed or self.why_off() is not None
 
     def is_recent(self) -> bool:
         return time.monotonic() < self.asked_at + ASK_AGAIN_SECONDS
@@ -70,14 +79,18 @@ def session_of(vendor: Vendor, connection: BaseDatabaseWrapper, driver: Any) -> 
     # SQLite's connections can't be keys, and aren't pooled.
     with contextlib.suppress(TypeError):
         session = _sessions.get(driver)
-    if session is None:
-        session = _identify(vendor, connection, driver)
+    if session is None or session.doubtful:
+        known, session = session, _identify(vendor, connection, driver)
         if not session.facts.family:
             return session
+        if known is not None:
+            session.off, session.wild, session.attached = known.off, known.wild, known.attached
+            session.asked_again = True
         session.settings = _settings_key(connection)
         with contextlib.suppress(TypeError), _lock:
             _sessions[driver] = session
-    _last_known[_settings_key(connection)] = session.facts
+    if not session.asked_again:  # what was made of one session is no other's
+        _last_known[_settings_key(connection)] = session.facts
     return session
 
 

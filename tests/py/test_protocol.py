@@ -414,3 +414,42 @@ def test_write_whose_segment_vanishes_is_seen_in_the_next_one(
             during(vanish)
     assert other_process.call(name_of)[1] == "'after'"
     assert assert_right(name_of) == "after"
+
+
+@postgresql
+@pytest.mark.parametrize(
+    "change",
+    [
+        "DO $$ BEGIN PERFORM set_config('search_path', 'tenant, public', false); END $$",
+        "DO $$ BEGIN CREATE TEMP TABLE testapp_author AS TABLE tenant.testapp_author; END $$",
+        "SELECT tenant.enter()",
+    ],
+)
+def test_session_changed_by_what_is_not_understood_is_asked_again(change: str) -> None:
+    """A block or a function of the user's may set what SET is watched for (PROTOCOL section 5)."""
+    sql("CREATE SCHEMA tenant")
+    try:
+        sql("CREATE TABLE tenant.testapp_author (LIKE public.testapp_author)")
+        sql(
+            "CREATE FUNCTION tenant.enter() RETURNS text LANGUAGE sql AS"
+            " $$ SELECT set_config('search_path', 'tenant, public', false) $$"
+        )
+        with alias_of("tenant") as alias:
+            assert len(Author.objects.using(alias)) == 6
+            assert len(Author.objects.using(alias)) == 6
+            with transaction.atomic(alias):
+                sql(change, alias)
+                for _ in range(2):
+                    assert list(Author.objects.using(alias)) == []
+            for _ in range(2):
+                assert len(Author.objects.all()) == 6
+                assert list(Author.objects.using(alias)) == []
+        sql("UPDATE testapp_author SET rank = rank")
+        with alias_of("tenant") as alias:
+            assert len(Author.objects.using(alias)) == 6
+            sql(change, alias)
+            for _ in range(2):
+                assert list(Author.objects.using(alias)) == []
+                assert len(Author.objects.all()) == 6
+    finally:
+        sql("DROP SCHEMA tenant CASCADE")
