@@ -87,12 +87,8 @@ class ConnectionState:
         return self.session
 
     def _is_met(self) -> bool:
-        """A server that didn't tell is asked again, now and then; one that may have been told
-        otherwise, at once."""
         session = self.session
-        if session is None or (session.doubtful and not self.vendor.pipelined(self.driver)):
-            return False
-        return bool(session.facts.family) or session.is_recent()
+        return session is not None and session.is_known(self.driver)
 
     def met_anyhow(self, connection: BaseDatabaseWrapper) -> DriverSession:
         """Met inside a transaction too: a write has to know whom it concerns."""
@@ -298,9 +294,7 @@ class ConnectionState:
         self.sequence += 1
         before = self.vendor.in_transaction(driver)
         wish = isolation.asked(session, driver, text, flags) if flags & LOSES_CACHE else None
-        # A block, a procedure or a function of the user's may SET what it likes.
-        unclear = flags & _engine.UNKNOWN or not flags & ~READ_ONLY
-        session.doubtful = session.doubtful or bool(unclear and not self.vendor.drains)
+        session.doubt(flags)
         segment = self._segment()
         if segment is not None:
             self.look_round(segment)

@@ -11,7 +11,9 @@ import weakref
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from . import _engine
 from .identity import Facts, Vendor
+from .scan_flags import READ_ONLY
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -55,6 +57,18 @@ class DriverSession:
         """Whether it isn't any more what the server told of it."""
         changed = self.level is not self.facts.level or self.asked_again
         return changed or self.why_off() is not None
+
+    def doubt(self, flags: int) -> None:
+        """A block, a procedure or a function of the user's may SET what it likes."""
+        if flags & _engine.UNKNOWN or not flags & ~READ_ONLY:
+            self.doubtful = self.doubtful or not self.facts.vendor.drains
+
+    def is_known(self, driver: Any) -> bool:
+        """A server that didn't tell is asked again, now and then; one that may have been told
+        otherwise, at once."""
+        if self.doubtful:
+            return self.facts.vendor.pipelined(driver)
+        return bool(self.facts.family) or self.is_recent()
 
     def is_recent(self) -> bool:
         return time.monotonic() < self.asked_at + ASK_AGAIN_SECONDS
