@@ -1,6 +1,7 @@
 """System checks: what is wrong with the setting, its folder and its surroundings, with the cure.
 
-They open no segment and no connection. docs/settings.md lists the ids.
+They open no segment, and but for the one about the database no connection. docs/settings.md lists
+the ids.
 """
 
 from __future__ import annotations
@@ -8,11 +9,15 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from django.core import checks
+from django.db import connections
 
 from . import conf, logind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
 
 TAG: Final = "django_cache_manager"
 ENGINE: Final = "django_cache_manager._engine"
@@ -22,6 +27,7 @@ def register() -> None:
     """Adds the checks to Django's. Called by the app's ready(); again does nothing."""
     for check in (check_settings, check_engine, check_hooks, check_session_manager):
         checks.register(check, TAG)
+    checks.register(check_database, TAG, checks.Tags.database)
 
 
 def check_settings(**_: object) -> list[checks.CheckMessage]:
@@ -78,6 +84,52 @@ def check_session_manager(**_: object) -> list[checks.CheckMessage]:
         "in memory."
     )
     return [checks.Warning(message, hint=hint, id=f"{TAG}.W002")]
+
+
+def check_database(
+    databases: Sequence[str] | None = None, **_: object
+) -> list[checks.CheckMessage]:
+    """I002, I003: what the database itself does, as its catalog tells. `check --database default`.
+
+    Unlike the others it connects, and only when it is asked for by the alias.
+    """
+    if _engine_error() is not None:
+        return []
+    found: list[checks.CheckMessage] = []
+    for alias in databases or ():
+        found += _database_messages(alias)
+    return found
+
+
+def _database_messages(alias: str) -> Iterator[checks.CheckMessage]:
+    from .connection_state import state_of
+
+    connection = connections[alias]
+    state = state_of(connection)
+    if state is None:
+        return
+    connection.ensure_connection()
+    settings = conf.current()
+    catalog = state.vendor.read_catalog(connection.connection)
+    uncached = sorted(catalog.refused.keys() - settings.views.keys())
+    wild = sorted(catalog.triggered.keys() - settings.triggers.keys())
+    if uncached:
+        yield checks.Info(
+            f"{alias}: these are not cached: {_listed(uncached, catalog.refused)}.",
+            hint=f"{conf.SETTING}['VIEWS'] may say what a view reads; then it is.",
+            id=f"{TAG}.I002",
+        )
+    if wild:
+        yield checks.Info(
+            f"{alias}: a write to one of these makes every result of the database fall: "
+            f"{_listed(wild, catalog.triggered)}.",
+            hint=f"{conf.SETTING}['TRIGGERS'] may say what they write; then only that falls.",
+            id=f"{TAG}.I003",
+        )
+
+
+def _listed(names: list[str], reasons: Mapping[str, str]) -> str:
+    return "; ".join(reasons[name] for name in names)
 
 
 def _message(problem: conf.Problem) -> checks.CheckMessage:
