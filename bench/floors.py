@@ -66,6 +66,7 @@ def dicts_in_python(queryset: Callable[[bool], Any]) -> list[Any]:
     return [dict(zip(names, row, strict=True)) for row in rows]
 
 
+@cache
 def names_of(queryset: Callable[[bool], Any]) -> tuple[str, ...]:
     query = queryset(True).query
     return (*query.extra_select, *query.values_select, *query.annotation_select)
