@@ -17,7 +17,8 @@ ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / ".build" / "apps"
 VENV = BUILD / "venv"
 SUITES = {
-    "django-guardian": ["guardian/testapp/tests"],
+    # Without those that take the time by the machine's clock: they tell how busy it is.
+    "django-guardian": ["guardian/testapp/tests", "-k", "not timing"],
     "django-treebeard": ["tests", "--ignore=tests/test_benchmarks.py"],
     "djangorestframework": ["tests"],
 }

@@ -501,6 +501,14 @@ def test_iterator_of_a_model(settings_of_cache: Change) -> None:
     assert_cached(lambda: list(Book.objects.iterator()))
 
 
+def test_iterator_of_a_model_with_the_manager(settings_of_cache: Change) -> None:
+    assert_cached(lambda: list(Book.objects.iterator()))
+    settings_of_cache(MODELS={"testapp.Book": {"ITERATOR": False}})
+    assert_cached(lambda: list(Book.objects.all()))
+    assert_not_cached(lambda: list(Book.objects.iterator()))
+    assert_not_cached(lambda: list(Book.objects.values_list("title").iterator()))
+
+
 def test_iterator_that_is_not_to_be_cached_is_not_kept(settings_of_cache: Change) -> None:
     settings_of_cache(MODELS={"*": {}, "testapp.Plain": {"ITERATOR": False}})
     list(Plain.objects.order_by("pk").iterator())
