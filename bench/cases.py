@@ -12,6 +12,8 @@ from itertools import count
 from typing import Any
 
 PARIS = 2988507
+CAPITALS = (PARIS, 2950159, 3169070, 3117735, 756135, 2643743, 1850147, 1816670, 5128581, 524901)
+"""And other large cities."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,55 @@ def by_pk(cached: bool) -> Any:
     return manager(cached).get(pk=PARIS)
 
 
+def by_pk_joined(cached: bool) -> Any:
+    return manager(cached).select_related("country").get(pk=PARIS)
+
+
+def there_are(cached: bool) -> bool:
+    found: bool = manager(cached).filter(name="Paris").exists()
+    return found
+
+
+def largest(cached: bool) -> Any:
+    return manager(cached).filter(country="JP").order_by("-population").first()
+
+
+def summed(cached: bool) -> Any:
+    from django.db.models import Sum
+
+    return manager(cached).filter(country="DE").aggregate(Sum("population"))
+
+
+def grouped(cached: bool) -> list[Any]:
+    """One row a country: 252."""
+    from django.db.models import Count
+
+    return list(manager(cached).values("country").annotate(Count("id")).order_by("country"))
+
+
+def prefetched(cached: bool) -> list[Any]:
+    from django_cache_manager import api
+
+    queryset = manager(True).order_by("-population").prefetch_related("tags")[:100]
+    if cached:
+        return list(queryset)
+    with api.uncached():
+        return list(queryset)
+
+
+def page(cached: bool) -> list[Any]:
+    """Ten objects by key, five lists of ten, three counts, two lists of a hundred."""
+    cities = manager(cached)
+    shown: list[Any] = [cities.get(pk=pk) for pk in CAPITALS]
+    for country in ("DE", "FR", "IT", "ES", "PL"):
+        shown += cities.filter(country=country).order_by("-population")[:10]
+    for country in ("DE", "FR", "IT"):
+        shown.append(cities.filter(country=country).count())
+    for country in ("US", "CN"):
+        shown += cities.filter(country=country).order_by("-population")[:100]
+    return shown
+
+
 def saved() -> None:
     """An UPDATE of one row in its transaction, as Model.save() runs it."""
     from geo.models import City
@@ -163,6 +214,13 @@ CASES = [
     Case("dicts-1000", "values of 1,000", rows(dicts_1000, **DICTS), loops=10),
     Case("count", "count() of 692 rows", read(counted), {"hit": Limit(faster=1.0)}),
     Case("get", "get(pk)", read(by_pk)),
+    Case("get-joined", "get(pk), select_related", read(by_pk_joined)),
+    Case("exists", "exists()", read(there_are)),
+    Case("first", "first()", read(largest)),
+    Case("aggregate", "aggregate(Sum)", read(summed)),
+    Case("group-by", "group-by of 252 rows", read(grouped), loops=10),
+    Case("prefetch-100", "100 rows, m2m prefetched", read(prefetched), loops=5),
+    Case("page", "a page of 20 queries", read(page), loops=5),
     Case("save", "save() of a row", write(saved), {"on": Limit(dearer=1.10)}),
     Case("create", "create() of a row", write(created)),
 ]

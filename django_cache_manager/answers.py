@@ -7,6 +7,9 @@ same cells and time; the checks of a hit are those of reads.py.
 from __future__ import annotations
 
 import contextlib
+import datetime
+import decimal
+import uuid
 from _thread import get_ident
 from asyncio import _get_running_loop
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
@@ -27,10 +30,27 @@ if TYPE_CHECKING:
     from .segments import OpenSegment
     from .traces import Trace
 
-ITEMS, COUNT, EXISTS, ONE, FIRST, LAST = range(6)
+ITEMS, COUNT, EXISTS, AGGREGATE, ONE, FIRST, LAST = range(7)
 """Kinds of answers; of the last three there is one item."""
 
 MISS: Final = object()
+
+_IMMUTABLE: Final = frozenset(
+    {
+        bool,
+        int,
+        float,
+        str,
+        type(None),
+        decimal.Decimal,
+        datetime.date,
+        datetime.datetime,
+        datetime.time,
+        datetime.timedelta,
+        uuid.UUID,
+    }
+)
+"""Values that are handed out as they are."""
 
 
 class Answer(NamedTuple):
@@ -157,7 +177,7 @@ def find(queryset: Any, trace: Trace, kind: int, alias: str) -> Any:
     if is_listened_to():
         note(Captured(facts, segment, known.cells, known.time, None, *known[1:4]))
     if known.items is None:
-        return known.value
+        return dict(known.value) if kind == AGGREGATE else known.value
     items = known.items(queryset, alias, known.rows, known.copies)
     if kind == ITEMS:
         return items
@@ -167,9 +187,11 @@ def find(queryset: Any, trace: Trace, kind: int, alias: str) -> Any:
 def _remember(trace: Trace, kind: int, alias: str, captured: Captured, value: Any) -> None:
     """Keeps an answer, unless it would have to be made anew each time."""
     rows, items = captured.rows, captured.items
-    if kind in (COUNT, EXISTS):
-        if type(value) not in (int, bool):
+    if kind in (COUNT, EXISTS, AGGREGATE):
+        values = value.values() if kind == AGGREGATE else (value,)
+        if not _IMMUTABLE.issuperset(map(type, values)):
             return
+        value = dict(value) if kind == AGGREGATE else value
         kept = Answer(value, None, False, None, captured.cells, captured.time)
     elif rows is None or items is None or (kind == ONE and len(rows) != 1):
         return

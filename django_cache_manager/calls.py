@@ -165,6 +165,43 @@ def slice_call(method: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[s
     return Call(method, (type(bounds[0]), type(bounds[1])), bounds, args, {})
 
 
+_AGGREGATES: Final = (models.Sum, models.Avg, models.Min, models.Max, models.Count)
+
+
+def aggregates(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[str, ...]:
+    """The arguments of aggregate(), for its key: of the plain aggregates over a name."""
+    found: list[str] = []
+    for alias, expression in (*(("", each) for each in args), *kwargs.items()):
+        found += (alias, type(expression).__name__, _aggregated(expression))
+    if not found:
+        raise Unknown
+    return tuple(found)
+
+
+_AGGREGATE_DEFAULTS: Final = {
+    name: vars(models.Sum("x")).get(name) for name in vars(models.Sum("x"))
+}
+
+
+def _aggregated(expression: Any) -> str:
+    """The name that an aggregate is over, if that is all that was said."""
+    if type(expression) not in _AGGREGATES:
+        raise Unknown
+    attributes = dict(vars(expression))
+    sources = attributes.pop("source_expressions", ())
+    attributes.pop("_constructor_args", None)
+    if (
+        len(sources) != 1
+        or type(sources[0]) is not models.F
+        or set(vars(sources[0])) - {"name", "_constructor_args"}
+        or type(sources[0].name) is not str
+        or any(value != _AGGREGATE_DEFAULTS.get(name, ...) for name, value in attributes.items())
+    ):
+        raise Unknown
+    name: str = sources[0].name
+    return name
+
+
 # --- which calls may be left for later ----------------------------------------------------------
 
 _INTEGERS: Final = frozenset({int, bool})

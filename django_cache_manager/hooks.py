@@ -123,6 +123,7 @@ _EXPECTED: Final[dict[tuple[type, str], tuple[str, ...]]] = {
     (QuerySet, "last"): ("self",),
     (QuerySet, "get"): ("self", "*args", "kwargs"),
     (QuerySet, "in_bulk"): ("self", "id_list", "field_name"),
+    (QuerySet, "aggregate"): ("self", "*args", "kwargs"),
 }
 
 _QUERYSET: Final[dict[str, Callable[[Any], Any]]] = {
@@ -152,6 +153,7 @@ _QUERYSET: Final[dict[str, Callable[[Any], Any]]] = {
     "last": querysets.answered(answers.LAST),
     "get": querysets.get,
     "in_bulk": querysets.privately,
+    "aggregate": querysets.aggregate,
 }
 """What of a queryset can do without its Query; the reasons are in traces.py."""
 

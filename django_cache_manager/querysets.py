@@ -6,6 +6,7 @@ without a trace goes straight on to it; subclasses and their own methods work as
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from . import answers, calls, policy, traces
@@ -201,6 +202,18 @@ def answered(kind: int) -> Callable[[Method], Method]:
         return method
 
     return patch
+
+
+def aggregate(original: Method) -> Method:
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        trace = None if self._trace is None else traces.resolved(self)
+        said = None if trace is None else traces.aggregated(trace, args, kwargs)
+        if said is None:
+            return original(self, *args, **kwargs)
+        call = partial(original, self, *args, **kwargs)
+        return answers.answer(self, said, answers.AGGREGATE, lambda _: call())
+
+    return method
 
 
 def get(original: Method) -> Method:

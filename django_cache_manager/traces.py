@@ -18,7 +18,7 @@ from django.db.models.query import QuerySet
 from django.db.models.sql import Query
 
 from . import conf, policy
-from .calls import PLAIN_TYPES, Call, Step, Unknown, lookups_call
+from .calls import PLAIN_TYPES, Call, Step, Unknown, aggregates, lookups_call
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -323,6 +323,15 @@ def filtered(trace: Trace, kwargs: dict[str, Any]) -> Trace | None:
         return extended(trace, lookups_call(_FILTER, (), kwargs))
     except Unknown:
         return None
+
+
+def aggregated(trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Trace | None:
+    """The trace with the arguments of aggregate() for values: only a key, never replayed."""
+    try:
+        said = aggregates(args, kwargs)
+    except Unknown:
+        return None
+    return Trace(trace.shape, (*trace.values, *said), trace.calls)
 
 
 def resolved(queryset: Any) -> Trace | None:

@@ -394,6 +394,38 @@ def read(queryset: QuerySet[Author], found: list[Any]) -> None:
         connection.close()
 
 
+def test_aggregates_of_other_arguments_have_other_keys() -> None:
+    from django.db.models import Avg, Count, FloatField, Max, Min, Sum, Value
+
+    arguments: list[Any] = [
+        Sum("rank"), Avg("rank"), Min("rank"), Max("rank"), Count("rank"), Count("country"),
+        Count("country", distinct=True), Sum("rank", filter=Q(pk__lt=3)), Sum("rank", default=7),
+        Sum(F("rank") + 1), Sum("rank", output_field=FloatField()), Count("*"), Max("name"),
+        Count("books"), Sum(Value(1)),
+    ]  # fmt: skip
+    for authors in (Author.objects.all(), Author.objects.filter(rank__lt=0)):
+        plain = QuerySet(Author) if authors.exists() else QuerySet(Author).filter(rank__lt=0)
+        expected = [plain.aggregate(x=each) for each in arguments]
+        for _ in range(3):
+            assert [authors.aggregate(x=each) for each in arguments] == expected
+        assert authors.aggregate(Sum("rank")) == {"rank__sum": expected[0]["x"]}
+
+
+def test_aggregate_is_answered_from_memory_and_not_shared() -> None:
+    from django.db.models import Count, Sum
+
+    def read() -> dict[str, Any]:
+        return Author.objects.filter(rank__gte=0).aggregate(Sum("rank"), n=Count("pk"))
+
+    assert_cached(read)
+    read()["n"] = "changed"
+    assert_hit(read)
+    total = Sum("rank")
+    assert Author.objects.aggregate(x=total) == Author.objects.aggregate(x=total)
+    total.distinct = True
+    assert Author.objects.aggregate(x=total) == QuerySet(Author).aggregate(x=total)
+
+
 class Fickle:
     """Names another alias each time it is asked."""
 
