@@ -5,6 +5,7 @@ from and whichever version of the code it runs.
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -52,11 +53,13 @@ def script(folder: Path, command: str, **more: str) -> str:
 @pytest.fixture
 def folder(alarm: None, schema: None) -> Iterator[Path]:
     made = servers.memory_folder("qc-deploy-")
-    script(made, "create")
-    yield made
-    if KIND != "sqlite":
-        script(made, "destroy")
-    servers.shutil.rmtree(made, ignore_errors=True)
+    try:
+        script(made, "create")
+        yield made
+        if KIND != "sqlite":
+            script(made, "destroy")
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
 
 
 class Site(servers.Server):
