@@ -106,7 +106,7 @@ static bool assignment_of_mysql(struct qc_scan *scan)
     if (name.kind == QC_TOKEN_PARAM && name.end - name.start > 2 && name.start[0] == '@' && name.start[1] == '@') {
         const char *dot = memrchr(name.start, '.', (size_t)(name.end - name.start));
         name.start = dot != NULL ? dot + 1 : name.start + 2;
-        if (*name.start == '`') /* perhaps `autocommit` */
+        if (name.start == name.end || *name.start == '`') /* perhaps `autocommit` */
             scan->flags |= QC_SQL_COMMIT | QC_SQL_SESSION;
     } else if (name.kind != QC_TOKEN_WORD && name.kind != QC_TOKEN_QUOTED) {
         scan->flags |= QC_SQL_SESSION;

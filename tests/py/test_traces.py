@@ -253,6 +253,32 @@ def test_values_of_other_types_have_other_keys(shape: str) -> None:
             assert run(traced(Author), steps, "list") == expected[value]
 
 
+@pytest.mark.parametrize("name", ["rank", "name", "born", "country", "pk", "books__price"])
+@pytest.mark.parametrize("lookup", ["", "__in", "__gte"])
+def test_shape_of_one_type_is_not_taken_for_another(name: str, lookup: str) -> None:
+    """Once more for every value, when the shapes of all the others are known."""
+    for value in VALUES * 2:
+        steps: list[Step] = [("filter", (), {name + lookup: value})]
+        assert run(traced(Author), steps, "list") == run(QuerySet(Author), steps, "list")
+
+
+def test_own_uncommitted_write_is_seen() -> None:
+    from django.db import transaction
+
+    def name() -> str:
+        return Author.objects.values_list("name", flat=True).get(pk=1)
+
+    for _ in range(4):
+        before = name()
+    with transaction.atomic():
+        Author.objects.filter(pk=1).update(name="mine")
+        for _ in range(3):  # SQLite has taken its snapshot only when it has answered once
+            assert name() == "mine"
+        assert Author.objects.filter(name="mine").count() == 1
+        transaction.set_rollback(True)
+    assert name() == before
+
+
 def test_argument_changed_after_the_call_changes_nothing() -> None:
     for _ in range(3):
         wanted = [1, 2]
