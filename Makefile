@@ -164,20 +164,8 @@ test-mutants: setup-test
 	@echo "== seeded faults, short form"
 	@$(PYTHON_BIN) mutants/run.py --short
 
-# What depends on the database. PostgreSQL in full; the closing run is SQLite in WAL mode; of the others what can differ.
-SELECTED := tests/py/test_reads.py tests/py/test_writes.py tests/py/test_transactions.py
-ON_MARIADB := $(SELECTED) $(wildcard tests/py/test_mariadb*.py)
-PER_DATABASE := $(SELECTED) $(addprefix tests/py/test_,sqlite.py postgresql.py isolation.py protocol.py \
-  poolers.py unknown_outcomes.py)
 test-databases: setup-test
-	@echo "== Python tests on postgresql"
-	@$(PYTHON_BIN) -m pytest -q tests/py --ignore=tests/py/engine --ignore=tests/py/conf --db=postgresql
-	@for kind in psycopg2 sqlite-delete memory; do \
-	  echo "== Python tests on $$kind"; \
-	  $(PYTHON_BIN) -m pytest -q $(PER_DATABASE) --db=$$kind || exit 1; \
-	done
-	@echo "== Python tests on mariadb"
-	@$(PYTHON_BIN) -m pytest -q $(ON_MARIADB) --db=mariadb -k 'not by_its_own_process and not nocache'
+	@scripts/test-databases
 
 test-newest: setup-test
 	@echo "== fields and raw() on the newest Django, where a Python for it is at hand"
@@ -185,7 +173,8 @@ test-newest: setup-test
 
 test-pythons: setup-test
 	@echo "== Python tests on other Pythons"
-	@scripts/test-pythons $(SELECTED) tests/py/test_fields.py tests/py/test_raw.py tests/py/engine
+	@scripts/test-pythons $(addprefix tests/py/,test_reads.py test_writes.py test_transactions.py \
+	  test_fields.py test_raw.py engine)
 
 # One pytest run, so that its summary closes `make test`.
 test-python: setup-test
