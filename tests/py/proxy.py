@@ -35,16 +35,20 @@ class Proxy:
             while True:
                 client, _ = self.listener.accept()
                 server = socket.create_connection(self.target)
+                ends = client, server, threading.Event()
                 for function in (self._requests, self._answers):
-                    threading.Thread(target=function, args=(client, server), daemon=True).start()
+                    threading.Thread(target=function, args=ends, daemon=True).start()
 
-    def _requests(self, client: socket.socket, server: socket.socket) -> None:
+    def _requests(
+        self, client: socket.socket, server: socket.socket, muted: threading.Event
+    ) -> None:
         with contextlib.suppress(OSError):
             while data := client.recv(CHUNK_BYTES):
                 if self.needle and self.needle in data:
                     self.needle = b""
                     self.cuts += 1
                     if self.place == "after":
+                        muted.set()  # before the server can answer
                         server.sendall(data)
                         # The server keeps its end until it notices: as with a lost network.
                         client.shutdown(socket.SHUT_RDWR)
@@ -53,9 +57,13 @@ class Proxy:
                 server.sendall(data)
         self._end(client, server)
 
-    def _answers(self, client: socket.socket, server: socket.socket) -> None:
+    def _answers(
+        self, client: socket.socket, server: socket.socket, muted: threading.Event
+    ) -> None:
         with contextlib.suppress(OSError):
             while data := server.recv(CHUNK_BYTES):
+                if muted.is_set():
+                    break
                 client.sendall(data)
         self._end(client, server)
 
