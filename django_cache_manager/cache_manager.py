@@ -3,8 +3,6 @@
 from django.db.models import QuerySet
 from django.db.models.manager import BaseManager, Manager
 
-from .querysets import opt_out
-
 
 class CachingQuerySet(QuerySet):
     """A QuerySet whose results come from the cache where they hold, and go there.
@@ -29,7 +27,7 @@ class CachingQuerySet(QuerySet):
         Writes are seen all the same.
         """
         clone = self._chain()
-        opt_out(clone)
+        clone.query.caching = False
         return clone
 
 

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connection, connections
 
 import worker
 from observe import assert_right, uncached
@@ -39,8 +39,9 @@ def die_in_a_write() -> None:
     from django_cache_manager.connection_state import state_of
 
     name_of()
-    state = state_of(connection)
-    state.mark(state.meet(connection), frozenset({"testapp_author"}))
+    wrapper = connections[DEFAULT_DB_ALIAS]
+    state = state_of(wrapper)
+    state.mark(state.meet(wrapper), frozenset({"testapp_author"}))
     os.kill(os.getpid(), signal.SIGKILL)
 
 
