@@ -147,10 +147,20 @@ def settle_mark(
         else:
             engine.end_write(ticket)  # W3
     except _engine.SegmentError as error:
-        logger.warning("a write could not be settled, so its segment was retired: %s", error)
+        not_settled(error)
     if not segment.usable() or not engine.linked():
-        registry.drop(segment)
-        _stamp(segment.facts, tables, database)
+        settle_replaced(segment, tables, database)
+
+
+def not_settled(error: _engine.SegmentError) -> None:
+    """The engine has retired the segment."""
+    logger.warning("a write could not be settled, so its segment was retired: %s", error)
+
+
+def settle_replaced(segment: OpenSegment, tables: frozenset[str], database: bool) -> None:
+    """W3 in the segment that took this one's place."""
+    registry.drop(segment)
+    _stamp(segment.facts, tables, database)
 
 
 def _stamp(facts: Facts, tables: frozenset[str], database: bool) -> None:

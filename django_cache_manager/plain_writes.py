@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from . import _engine
-from .brackets import Bracket, settle_mark
+from .brackets import Bracket, not_settled, settle_replaced
 from .cursors import answer, await_the_rest
 from .invalidation import announce
 from .recovery import PROOF_INTERVAL_SECONDS
@@ -40,12 +40,13 @@ _monotonic = time.monotonic
 class PlainWrite:
     """What a statement's text writes in one database, while its catalog says so."""
 
-    __slots__ = ("catalog", "cells", "segment", "session", "tables")
+    __slots__ = ("catalog", "cells", "engine", "segment", "session", "tables")
 
     def __init__(
         self, segment: OpenSegment, catalog: Catalog, session: bytes, tables: frozenset[str]
     ) -> None:
         self.segment = segment
+        self.engine = segment.engine
         self.catalog = catalog
         self.session = session
         self.tables = tables
@@ -53,8 +54,7 @@ class PlainWrite:
 
     def run(self, state: ConnectionState, wrapper: CursorWrapper, call: Callable[[], Any]) -> Any:
         """The driver's answer, or UNFIT."""
-        segment, vendor, driver = self.segment, state.vendor, state.driver
-        engine = segment.engine
+        segment, vendor, driver, engine = self.segment, state.vendor, state.driver, self.engine
         if (
             segment.catalog is not self.catalog
             or not engine.valid(_engine.DATABASE_CELL, segment.catalog_time)
@@ -80,7 +80,15 @@ class PlainWrite:
         if vendor.in_transaction(driver):
             state.close_bracket(self._bracket(ticket), self.tables, False, 0, 0, None)
         else:
-            settle_mark(segment, ticket, self.tables, False)  # W3
+            try:
+                engine.end_write(ticket)  # W3
+            except _engine.SegmentError as error:
+                not_settled(error)
+                settle_replaced(segment, self.tables, False)
+            else:
+                # What took the place of a retired segment was made after W3, or it isn't linked.
+                if not engine.linked():
+                    settle_replaced(segment, self.tables, False)
             if post_invalidation.receivers:
                 announce(state.alias, self.tables)
         return answer(wrapper, result)

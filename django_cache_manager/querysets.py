@@ -58,8 +58,11 @@ def query(original: property) -> property:
     assert write is not None
 
     def get(self: Any) -> Any:
-        if self._trace is not None and not self._is_private:
+        attributes = self.__dict__
+        if attributes.get("_trace") is not None and not self._is_private:
             traces.leave(self)
+        if attributes.get("_deferred_filter") is None and "_query" in attributes:
+            return attributes["_query"]
         return read(self)
 
     def put(self: Any, value: Any) -> None:
