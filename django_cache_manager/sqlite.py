@@ -32,6 +32,9 @@ WHERE m.type IN ('table', 'view', 'trigger')
 
 
 _SESSION = b"process"
+
+PROOF_WAIT_MS = 50
+"""How long a proof waits for readers of the write-ahead log; writers wait with it."""
 """A file's writers: over when the process is, and `sessions_gone` says so."""
 
 
@@ -218,9 +221,12 @@ class SQLite:
 
 
 def _empty_log(driver: Any) -> bool:
-    """Takes the write-ahead log into the database's file, if nobody stands in the way just now."""
+    """Takes the write-ahead log into the database's file, if nobody stands in the way for long.
+
+    Readers that come meanwhile do without the log, so it is enough to wait for those there are.
+    """
     (wait,) = driver.execute("PRAGMA busy_timeout").fetchall()[0]
-    driver.execute("PRAGMA busy_timeout = 0").fetchall()
+    driver.execute(f"PRAGMA busy_timeout = {PROOF_WAIT_MS}").fetchall()
     try:
         (busy, frames, _) = driver.execute("PRAGMA main.wal_checkpoint(TRUNCATE)").fetchall()[0]
     finally:
