@@ -151,7 +151,9 @@ class Worker:
         from django_cache_manager import policy
         from tests.consistency.operations import Interrupted
 
-        if isinstance(error, (Error, Interrupted)):
+        # Django closes a server-side cursor without making the driver's error its own.
+        theirs = type(error).__module__.partition(".")[0] in ("psycopg", "MySQLdb")
+        if isinstance(error, (Error, Interrupted)) or theirs:
             policy.uncached_depth.set(0)  # the end of an uncached() block may have been cut off
             self.operations.log.note(f"failed: {error!r:.300}")
         else:
