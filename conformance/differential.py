@@ -376,15 +376,13 @@ def compared_answers(ask: Callable[..., Any]) -> Callable[..., Any]:
     """Asks a traced queryset that its trace could not answer until it can, and the database."""
     from django_cache_manager import answers, traces
 
-    def asked(queryset: Any, trace: Any, kind: int, alias: str, original: Any, *args: Any) -> Any:
-        value = ask(queryset, trace, kind, alias, original, *args)
+    def asked(queryset: Any, trace: Any, kind: int, alias: str, original: Any) -> Any:
+        value = ask(queryset, trace, kind, alias, original)
         if quiet():
             return value
 
         def again() -> Any:
-            clone = traces.unbuilt(queryset, trace)
-            clone._db = alias
-            return ask(clone, trace, kind, alias, original, *args)
+            return ask(traces.unbuilt(queryset, trace), trace, kind, alias, original)
 
         with unobserved(connections[alias]):
             again()

@@ -98,7 +98,6 @@ _SCALARS: Final = frozenset(
 )
 _INT_MAX: Final = 2**63
 
-
 PLAIN_TYPES: Final = _SCALARS - {float, decimal.Decimal}
 """Of which every value may be compared to; of the others only the finite."""
 
@@ -178,9 +177,7 @@ def aggregates(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[str, ...]
     return tuple(found)
 
 
-_AGGREGATE_DEFAULTS: Final = {
-    name: vars(models.Sum("x")).get(name) for name in vars(models.Sum("x"))
-}
+_AGGREGATE_DEFAULTS: Final = dict(vars(models.Sum("x")))
 
 
 def _aggregated(expression: Any) -> str:
@@ -233,30 +230,10 @@ _TYPES_OF: Final[dict[type, frozenset[type]]] = {
 }
 """By the field's exact class: types of values that it takes without raising or warning."""
 
-_COMPARISONS: Final = {
-    "exact": (lookups.Exact, related_lookups.RelatedExact),
-    "gt": (lookups.GreaterThan, related_lookups.RelatedGreaterThan, lookups.IntegerGreaterThan),
-    "gte": (
-        lookups.GreaterThanOrEqual,
-        related_lookups.RelatedGreaterThanOrEqual,
-        lookups.IntegerGreaterThanOrEqual,
-    ),
-    "lt": (lookups.LessThan, related_lookups.RelatedLessThan, lookups.IntegerLessThan),
-    "lte": (
-        lookups.LessThanOrEqual,
-        related_lookups.RelatedLessThanOrEqual,
-        lookups.IntegerLessThanOrEqual,
-    ),
-}
-_TEXT_LOOKUPS: Final = {
-    "iexact": lookups.IExact,
-    "contains": lookups.Contains,
-    "icontains": lookups.IContains,
-    "startswith": lookups.StartsWith,
-    "istartswith": lookups.IStartsWith,
-    "endswith": lookups.EndsWith,
-    "iendswith": lookups.IEndsWith,
-}
+_COMPARISONS: Final = frozenset({"exact", "gt", "gte", "lt", "lte"})
+_TEXT_LOOKUPS: Final = frozenset(
+    "iexact contains icontains startswith istartswith endswith iendswith".split()
+)
 _FOREIGN: Final = (models.ForeignKey, models.OneToOneField)
 
 
@@ -321,59 +298,39 @@ def _check_lookups(model: type[Model], call: Call) -> tuple[str | None, ...] | N
 
 def _check_lookup(field: Any, lookup: str, kind: Any) -> str | None:
     """The attribute to read from an instance, if the value is one."""
-    if "instance_lookups" in vars(field):
-        raise Unknown
-    if field.is_relation:
-        return _check_relation(field, lookup, kind)
-    allowed = _TYPES_OF.get(type(field), frozenset())
-    found = field.get_lookup(lookup)
-    if lookup in _COMPARISONS:
-        if found not in (*_COMPARISONS[lookup], *_INTEGER_LOOKUPS):
-            raise Unknown
-        if kind not in allowed and not (kind is NoneType and lookup == "exact" and allowed):
-            raise Unknown
-    elif lookup == "in":
-        if found is not lookups.In or type(kind) is not tuple or kind[1] not in allowed:
-            raise Unknown
-    elif lookup == "isnull":
-        if found is not lookups.IsNull or kind is not bool:
-            raise Unknown
-    elif lookup in _TEXT_LOOKUPS:
-        if found is not _TEXT_LOOKUPS[lookup] or allowed is not _TEXTS or kind is not str:
-            raise Unknown
-    else:
-        raise Unknown
-    return None
-
-
-_INTEGER_LOOKUPS: Final = tuple(
-    kind
-    for kind in vars(lookups).values()
-    if isinstance(kind, type) and kind.__module__ == lookups.__name__ and "Integer" in kind.__name__
-)
-
-
-def _check_relation(field: Any, lookup: str, kind: Any) -> str | None:
-    if lookup == "isnull" and kind is bool:
+    found = field.get_lookup(lookup) if hasattr(field, "get_lookup") else None
+    if lookup == "isnull" and kind is bool and (found is None or _is_djangos(found)):
         return None
-    if type(field) not in _FOREIGN or lookup not in ("exact", "in"):
-        raise Unknown
-    target = _target(field)
     if type(kind) is tuple and kind[0] == "instance":
-        # The direct target's attribute, of exactly the model that the key points to.
-        if lookup != "exact" or kind[1] is not field.related_model:
-            raise Unknown
-        attname: str = field.target_field.attname
-        return attname
-    allowed = _TYPES_OF.get(type(target), frozenset())
-    found = field.get_lookup(lookup)
-    if lookup == "exact":
-        fits = found is related_lookups.RelatedExact and (kind in allowed or kind is NoneType)
+        return _check_instance(field, lookup, kind[1])
+    if found is None or not _is_djangos(found) or "instance_lookups" in vars(field):
+        raise Unknown
+    allowed = _TYPES_OF.get(type(_target(field)), frozenset())
+    if lookup == "in":
+        fits = type(kind) is tuple and kind[1] in allowed
+    elif field.is_relation and lookup != "exact":
+        fits = False
+    elif lookup in _COMPARISONS:
+        fits = kind in allowed or (kind is NoneType and lookup == "exact" and bool(allowed))
     else:
-        fits = found is related_lookups.RelatedIn and type(kind) is tuple and kind[1] in allowed
+        fits = lookup in _TEXT_LOOKUPS and allowed is _TEXTS and kind is str
     if not fits:
         raise Unknown
     return None
+
+
+def _is_djangos(lookup: type) -> bool:
+    """Whether a lookup is one that Django brings, not another registered in its place."""
+    return lookup.__module__ in (lookups.__name__, related_lookups.__name__)
+
+
+def _check_instance(field: Any, lookup: str, model: type[Model]) -> str:
+    """Only of exactly the model that a foreign key points to."""
+    if type(field) not in _FOREIGN or lookup != "exact" or model is not field.related_model:
+        raise Unknown
+    _target(field)
+    attname: str = field.target_field.attname
+    return attname
 
 
 def _check_ordering(model: type[Model], call: Call) -> None:

@@ -32,33 +32,30 @@ class Captured:
     """What makes the queryset's items of such rows."""
 
 
-class _Here(threading.local):
+class Here(threading.local):
     """This thread's captures, the innermost; None: nobody listens."""
 
     found: list[Captured | None] | None = None
 
 
-_here = _Here()
-
-
-def is_listened_to() -> bool:
-    return _here.found is not None
+here = Here()
+"""Looked at before what costs something is made for `note`."""
 
 
 def note(captured: Captured | None) -> None:
     """Tells of a read; None: one that can't be remembered."""
-    if _here.found is not None:
-        _here.found.append(captured)
+    if here.found is not None:
+        here.found.append(captured)
 
 
 def note_result(facts: Facts, segment: OpenSegment, result: Result) -> None:
-    if _here.found is not None:
-        _here.found.append(Captured(facts, segment, result.cells, result.time, result))
+    if here.found is not None:
+        here.found.append(Captured(facts, segment, result.cells, result.time, result))
 
 
 def note_items(result: Result, rows: list[Any], copies: bool, items: Callable[..., Any]) -> None:
     """Tells what the rows of a read became."""
-    for captured in _here.found or ():
+    for captured in here.found or ():
         if captured is not None and captured.result is result:
             captured.rows, captured.copies, captured.items = rows, copies, items
 
@@ -66,12 +63,12 @@ def note_items(result: Result, rows: list[Any], copies: bool, items: Callable[..
 @contextlib.contextmanager
 def capturing() -> Iterator[list[Captured | None]]:
     """The reads of the block, outer blocks' too."""
-    outer = _here.found
+    outer = here.found
     found: list[Captured | None] = []
-    _here.found = found
+    here.found = found
     try:
         yield found
     finally:
-        _here.found = outer
+        here.found = outer
         if outer is not None:
             outer += found

@@ -112,10 +112,18 @@ class ConnectionState:
 
     def facts(self, connection: BaseDatabaseWrapper) -> Facts | None:
         """Who a read would talk to; without a connection, the last known (PROTOCOL section 5)."""
-        session = self.meet(connection)
+        session, driver = self.session, connection.connection
+        # What is met and beyond doubt, without asking `meet`.
+        if (
+            session is None
+            or driver is not self.driver
+            or session.doubtful
+            or not session.facts.family
+        ):
+            session = self.meet(connection)
         if session is not None:
             return session.facts
-        if connection.connection is not None or connection.in_atomic_block:
+        if driver is not None or connection.in_atomic_block:
             return None
         known = last_known(connection)
         if known is None or known.private:
@@ -133,9 +141,12 @@ class ConnectionState:
             return "the alias is in REPLICAS"
         if self.configures_cursors:
             return "its ENGINE has a _cursor() of its own, which may lead to other tables"
-        if self.session is not None:
-            return self.session.why_off() or self.session.facts.uncached
-        return None
+        session = self.session
+        if session is None:
+            return None
+        if session.off is not None or session.doubtful:
+            return session.why_off()
+        return session.facts.uncached
 
     def hit_limit(self, connection: BaseDatabaseWrapper, facts: Facts) -> int | None:
         """The latest stamp that a hit's cells may have now; None: no hit (PROTOCOL 4)."""
@@ -144,17 +155,19 @@ class ConnectionState:
             # Without autocommit the read would begin a transaction, at a level that isn't known.
             alone = connection.settings_dict["AUTOCOMMIT"]
             return _engine.NO_LIMIT if alone and facts.level is not Level.SERIALIZABLE else None
-        if self.errored or self.vendor.broken(driver) or self.vendor.pipelined(driver):
+        vendor, level = self.vendor, self._next_level()
+        if vendor.in_autocommit(driver):
+            # A lone SELECT at SERIALIZABLE may be what shows an anomaly: the server has to see it
+            # (PROTOCOL 4.2).
+            return _engine.NO_LIMIT if level in isolation.ALONE and not self.errored else None
+        if self.errored or vendor.broken(driver) or vendor.pipelined(driver):
             return None
-        if self.vendor.in_transaction(driver):
+        if vendor.in_transaction(driver):
             if connection.autocommit and not connection.in_atomic_block:
                 return None
             return self.view.hit_limit()
-        # A lone SELECT at SERIALIZABLE may be what shows an anomaly: the server has to see it
-        # (PROTOCOL 4.2). One that begins a transaction takes its snapshot (PROTOCOL 4.1).
-        level = self._next_level()
-        alone = level in isolation.ALONE and not self.vendor.will_begin(driver)
-        return _engine.NO_LIMIT if level is Level.CURRENT or alone else None
+        # It begins a transaction, and takes its snapshot (PROTOCOL 4.1).
+        return _engine.NO_LIMIT if level is Level.CURRENT else None
 
     def fill_time(self, connection: BaseDatabaseWrapper, segment: OpenSegment) -> int | None:
         """F1: the clock to store a read under that is about to be sent; None: don't store (PROTOCOL
@@ -226,20 +239,6 @@ class ConnectionState:
         """Any other call that reaches the driver's cursor: it may write anything (PROTOCOL 2.7)."""
         session = self.met_anyhow(wrapper.db)
         return self._effect(wrapper, session, "", UNKNOWN_SCAN, call)
-
-    def fetching(self, wrapper: CursorWrapper, name: str, fetch: Callable[..., Any]) -> Any:
-        """A fetch or close of a cursor whose SELECT may be unfinished (SQLite); others pass
-        (PROTOCOL 3.1)."""
-        if not self.unfinished or wrapper not in self.unfinished:
-            return fetch
-
-        def tracked(*args: Any, **kwargs: Any) -> Any:
-            result = fetch(*args, **kwargs)
-            if name in ("close", "fetchall") or not result:
-                self.unfinished.discard(wrapper)
-            return result
-
-        return tracked
 
     def _read(self, wrapper: CursorWrapper, scan: _engine.Scan, call: Callable[[], Any]) -> Any:
         driver = self.driver
@@ -585,15 +584,15 @@ class ConnectionState:
                 self._transaction_ended()
 
 
-STATE_ATTRIBUTE: Final = "_cache_manager_state"
+_ATTRIBUTE: Final = "_cache_manager_state"
 
 
 def state_of(connection: BaseDatabaseWrapper) -> ConnectionState | None:
     """The state of a connection; None where the database system is not supported."""
     try:
-        state: ConnectionState | None = connection.__dict__[STATE_ATTRIBUTE]
+        state: ConnectionState | None = connection.__dict__[_ATTRIBUTE]
     except KeyError:
         vendor = vendor_of(connection)
         state = None if vendor is None else ConnectionState(connection, vendor)
-        connection.__dict__[STATE_ATTRIBUTE] = state
+        connection.__dict__[_ATTRIBUTE] = state
     return state

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from . import _engine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from weakref import WeakSet
 
     from django.db.backends.utils import CursorWrapper
 
@@ -56,6 +57,23 @@ def answer(wrapper: CursorWrapper, result: Any) -> Any:
     if result is cursor or (isinstance(cursor, BufferedCursor) and result is cursor.driver_cursor):
         return wrapper
     return result
+
+
+def fetching(
+    unfinished: WeakSet[Any], wrapper: CursorWrapper, name: str, fetch: Callable[..., Any]
+) -> Any:
+    """A fetch or close of a cursor whose SELECT may be unfinished (SQLite), which it may finish;
+    others pass (PROTOCOL 3.1)."""
+    if not unfinished or wrapper not in unfinished:
+        return fetch
+
+    def tracked(*args: Any, **kwargs: Any) -> Any:
+        result = fetch(*args, **kwargs)
+        if name in ("close", "fetchall") or not result:
+            unfinished.discard(wrapper)
+        return result
+
+    return tracked
 
 
 def await_the_rest(wrapper: CursorWrapper) -> None:

@@ -4,8 +4,9 @@ docs/internals.md lists every patch with its reason. A write has to be seen wher
 whoever sends it, so the driver's calls of CursorWrapper and the connection's own commit, rollback,
 autocommit and close are wrapped; no signal and no public hook is called for all of them, and
 `execute_wrappers` can be popped by a user's code (PROTOCOL 2.7). A read has to be answered below
-QuerySet, so that no read path is missed: at SQLCompiler.execute_sql. `Options.base_manager` is
-wrapped because forward foreign keys and refresh_from_db() go through it and a model can't set it
+QuerySet, so that no read path is missed: at SQLCompiler.execute_sql. The Query and its SQL, which
+cost more than a hit, can be left out above it only: at QuerySet's methods. `Options.base_manager`
+is wrapped because forward foreign keys and refresh_from_db() go through it and a model can't set it
 without naming a manager. QuerySet.__init__ and BaseManager.get_queryset see a `caching = False` of
 their class, which the compiler can't.
 """
@@ -40,6 +41,7 @@ from django.utils.functional import cached_property
 from . import answers, calls, iterables, querysets, reads, traces
 from .cache_manager import CacheManager, is_caching
 from .connection_state import state_of
+from .cursors import fetching
 from .open_ended import open_ended
 from .querysets import opt_out
 from .raw import CachedRawQuery
@@ -282,7 +284,7 @@ def _getattr(original: Any) -> Any:
         if state is None:
             return value
         if attr in _FETCHES:
-            return state.fetching(self, attr, value)
+            return fetching(state.unfinished, self, attr, value)
         if attr in _PASSIVE:
             return value
         if attr in _OPEN_ENDED:

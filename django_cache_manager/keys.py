@@ -1,7 +1,7 @@
-"""Keys: the SQL and its parameters, typed, with what else decides about the rows.
+"""Keys: the SQL or the trace, its parameters or values, typed, with what else decides about the
+rows.
 
-The seam for the trace key to come: whatever makes a key, it is bytes, and equal bytes mean equal
-SQL and parameters.
+Whatever makes a key, it is bytes, and equal bytes mean equal SQL and parameters.
 """
 
 from __future__ import annotations
@@ -50,20 +50,16 @@ def sql_key(
         return _engine.encode_key((*head, *(_plain(param) for param in params)))
 
 
-def _use_tz() -> bool:
-    """The setting; LazySettings keeps what was asked for once, but is slow to tell."""
-    known = object.__getattribute__(django_settings, "__dict__").get("USE_TZ")
-    return bool(django_settings.USE_TZ if known is None else known)
-
-
 def surroundings(connection: BaseDatabaseWrapper, facts: Facts) -> tuple[Any, ...]:
     """What decides about the rows beside the statement, and about what Django makes of them."""
+    # LazySettings keeps what it was asked once, and is slow to tell.
+    use_tz = object.__getattribute__(django_settings, "__dict__").get("USE_TZ")
     return (
         facts.user,
         connection.timezone_name,
         # PostgreSQL refuses some statements when the server binds the parameters.
         bool(connection.settings_dict["OPTIONS"].get("server_side_binding")),
-        _use_tz(),
+        bool(django_settings.USE_TZ if use_tz is None else use_tz),
         # Packages for tenants set it, and lead each cursor to the tenant's schema.
         connection.__dict__.get("schema_name"),
     )

@@ -6,7 +6,6 @@ without a trace goes straight on to it; subclasses and their own methods work as
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from . import answers, calls, policy, traces
@@ -76,13 +75,10 @@ def privately(original: Method) -> Method:
     """A method of Django's that shows the Query to nobody."""
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if self._trace is None or self._is_private:
-            return original(self, *args, **kwargs)
-        self._is_private = True
-        try:
-            return original(self, *args, **kwargs)
-        finally:
-            del self._is_private
+        trace = None if self._trace is None or self._is_private else traces.resolved(self)
+        if trace is not None:
+            self = traces.private(self, trace, self._db)
+        return original(self, *args, **kwargs)
 
     return method
 
@@ -130,25 +126,18 @@ def following(encode: Callable[..., calls.Call]) -> Callable[[Method], Method]:
 def filtering(original: Method) -> Method:
     """filter() and exclude(); a related manager's first is put off till its query is needed."""
     follow = following(calls.lookups_call)(original)
-    is_filter = original.__name__ == "filter"
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if self._trace is None:
-            return original(self, *args, **kwargs)
-        if not self._defer_next_filter:
-            if is_filter and kwargs and not args and not self._sticky_filter:
-                trace = traces.resolved(self)
-                longer = None if trace is None else traces.filtered(trace, kwargs)
-                if longer is not None:
-                    return traces.unbuilt(self, longer)
+        trace = None if self._trace is None else traces.resolved(self)
+        if trace is None or self._sticky_filter or not kwargs or args:
             return follow(self, *args, **kwargs)
-        trace = traces.resolved(self)
-        if trace is None or trace.shape.is_sliced or self._sticky_filter:
-            return original(self, *args, **kwargs)
-        self._defer_next_filter = False
-        clone: Any = traces.unbuilt(self, trace)
-        clone._deferred_filter = original.__name__ == "exclude", args, kwargs
-        return clone
+        if self._defer_next_filter and not trace.shape.is_sliced:
+            self._defer_next_filter = False
+            clone: Any = traces.unbuilt(self, trace)
+            clone._deferred_filter = original.__name__ == "exclude", args, kwargs
+            return clone
+        longer = traces.filtered(trace, original, kwargs)
+        return follow(self, **kwargs) if longer is None else traces.unbuilt(self, longer)
 
     return method
 
@@ -213,31 +202,24 @@ def aggregate(original: Method) -> Method:
         said = None if trace is None else traces.aggregated(trace, args, kwargs)
         if said is None:
             return original(self, *args, **kwargs)
-        call = partial(original, self, *args, **kwargs)
-        return answers.answer(self, said, answers.AGGREGATE, lambda _: call())
+        return answers.answer(
+            self, said, answers.AGGREGATE, lambda copy: original(copy, *args, **kwargs)
+        )
 
     return method
 
 
 def get(original: Method) -> Method:
+    unfiltered = answered(answers.ONE)(original)
+
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         trace = None if self._trace is None else traces.resolved(self)
         if trace is None:
             return original(self, *args, **kwargs)
-        longer = trace if not args and not kwargs else None
-        if not args and kwargs and not self._sticky_filter:
-            longer = traces.filtered(trace, kwargs)
+        plain = bool(kwargs) and not args and not self._sticky_filter
+        longer = traces.filtered(trace, traces.FILTER, kwargs) if plain else None
         if longer is not None and not longer.shape.prefetches:
-            alias = self.db
-            found = answers.find(self, longer, answers.ONE, alias)
-            if found is answers.MISS:
-                matching = self.filter(**kwargs) if kwargs else self
-                found = answers.ask(matching, longer, answers.ONE, alias, original)
-            return found
-        matching = self.filter(*args, **kwargs)
-        trace = traces.resolved(matching)
-        if trace is None:
-            return original(self, *args, **kwargs)
-        return answers.answer(matching, trace, answers.ONE, original)
+            return answers.answer(self, longer, answers.ONE, original)
+        return unfiltered(self.filter(*args, **kwargs) if args or kwargs else self)
 
     return method

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import logging
 import threading
+from _thread import get_ident
 from asyncio import _get_running_loop
 from dataclasses import dataclass
 from functools import partial
@@ -143,7 +144,7 @@ def place_of(
 ) -> tuple[ConnectionState, Facts, OpenSegment] | None:
     """Where a read of this connection may be answered from; None: only by the database.
 
-    Raises what a cursor would on an event loop.
+    Raises what the query would have raised before it was sent (PROTOCOL 4.5).
     """
     if "cursor" in connection.__dict__:
         return None  # a test case forbids queries here
@@ -161,9 +162,14 @@ def place_of(
     if facts is None or state.off_reason() is not None or facts.uncached is not None:
         return None
     try:
-        return state, facts, registry.open(facts)
+        segment = registry.find(facts) or registry.open(facts)
     except _engine.SegmentError:
         return None
+    if connection._thread_ident != get_ident():
+        connection.validate_thread_sharing()
+    if connection.needs_rollback:
+        connection.validate_no_broken_transaction()
+    return state, facts, segment
 
 
 class _Read:
@@ -202,8 +208,6 @@ class _Read:
         place = self._place()
         if place is None:
             return run()
-        connection.validate_thread_sharing()
-        connection.validate_no_broken_transaction()
         found = self._find(place)
         if found is not None:
             return self._hand_out(found)

@@ -64,6 +64,11 @@ _roots: dict[tuple[type[QuerySet[Any]], type[Model]], Trace] = {}
 _count = 0
 
 
+FILTER: Final = QuerySet.filter
+EXCLUDE: Final = QuerySet.exclude
+"""Django's own, not yet patched: this module is imported before."""
+
+
 class Shape:
     """A chain of calls without its values."""
 
@@ -87,8 +92,9 @@ class Shape:
         self.attributes = {
             **_RESET,
             "model": model,
-            # What the calls leave on a queryset beside its Query; what it has from another.
-            **{name: built.__dict__[name] for name in (*_LEFT, *_KEPT)},
+            # What the calls leave on a queryset beside its Query. What it has from another (its
+            # related instances are among that) isn't the shape's, but for a new one's defaults.
+            **{name: built.__dict__[name] for name in (_LEFT if depth else (*_LEFT, *_KEPT))},
         }
         self.prefetches = built._prefetch_related_lookups
         self.is_sliced = built._query.is_sliced
@@ -117,16 +123,8 @@ class Trace:
         return queryset._query
 
 
-_FILTER: Final = QuerySet.filter
-"""Django's own, not yet patched."""
-_EXCLUDE: Final = QuerySet.exclude
-
-
-class _Unbuilt:
-    """Stands for the Query of a queryset that has a trace instead."""
-
-
-UNBUILT: Final = _Unbuilt()
+UNBUILT: Final[Any] = object()
+"""Stands for the Query of a queryset that has a trace instead."""
 
 
 def new_query(model: type[Model], caching: bool | None) -> Query:
@@ -290,6 +288,17 @@ def fresh(kind: type[QuerySet[Any]], trace: Trace, using: str | None, hints: Any
     return made
 
 
+def private(queryset: QuerySet[Any], trace: Trace, using: str | None) -> QuerySet[Any]:
+    """A copy for Django's own code, which shows its Query to nobody: the queryset itself, which
+    threads may share, is left as it is."""
+    clone = unbuilt(queryset, trace)
+    theirs, own = queryset.__dict__, clone.__dict__
+    own["_db"], own["_is_private"] = using, True
+    if theirs["_trace"] is trace and "_query" in theirs:
+        own["_query"] = theirs["_query"]
+    return clone
+
+
 def following(
     queryset: Any, original: Callable[..., Any], encode: Callable[..., Call], args: Any, kwargs: Any
 ) -> Any:
@@ -304,23 +313,22 @@ def following(
     longer = extended(trace, call)
     if longer is not None:
         return unbuilt(queryset, longer)
-    built = original(queryset, *args, **kwargs)
-    queryset._trace = trace
+    built = original(private(queryset, trace, queryset._db), *args, **kwargs)
     built._trace = learn(trace, call, built)
     return built
 
 
-def filtered(trace: Trace, kwargs: dict[str, Any]) -> Trace | None:
-    """The trace after filter(), if its shape is known."""
+def filtered(trace: Trace, method: Callable[..., Any], kwargs: dict[str, Any]) -> Trace | None:
+    """The trace after filter() or exclude(), if its shape is known."""
     values = tuple(kwargs.values())
     types = tuple(map(type, values))
     if PLAIN_TYPES.issuperset(types):
-        step = trace.shape.children.get((_FILTER, tuple(kwargs), types))
+        step = trace.shape.children.get((method, tuple(kwargs), types))
         if step is None or len(trace.values) + len(values) > VALUES_MAX:
             return None
-        return Trace(step.shape, trace.values + values, (*trace.calls, (_FILTER, (), kwargs)))
+        return Trace(step.shape, trace.values + values, (*trace.calls, (method, (), kwargs)))
     try:
-        return extended(trace, lookups_call(_FILTER, (), kwargs))
+        return extended(trace, lookups_call(method, (), kwargs))
     except Unknown:
         return None
 
@@ -337,6 +345,9 @@ def aggregated(trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any]) -> T
 def resolved(queryset: Any) -> Trace | None:
     """The trace of a queryset, with the filter that a related manager has put off: Django reads its
     instance when the query is needed."""
+    # Read before the trace, and written after it: a thread that finds no filter put off has a trace
+    # with it.
+    deferred = queryset._deferred_filter
     trace: Trace | None = queryset._trace
     if trace is None:
         return None
@@ -350,22 +361,26 @@ def resolved(queryset: Any) -> Trace | None:
     ):
         leave(queryset)
         return None
-    if queryset._deferred_filter is None:
-        return trace
-    negate, args, kwargs = queryset._deferred_filter
-    original = _EXCLUDE if negate else _FILTER
+    return trace if deferred is None else _with_deferred(queryset, trace, *deferred)
+
+
+def _with_deferred(
+    queryset: Any, trace: Trace, negate: bool, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Trace | None:
+    original = EXCLUDE if negate else FILTER
     try:
         call = lookups_call(original, args, kwargs)
     except Unknown:
-        queryset._trace = None
+        leave(queryset)
         return None
     longer = extended(trace, call)
-    if longer is not None:
-        queryset.__dict__.pop("_query", None)
-        queryset._deferred_filter = None
-    else:
-        built = queryset.query
-        longer = learn(trace, call, queryset)
-        assert built is queryset._query
+    if longer is None:
+        built = original(private(queryset, trace, queryset._db), *args, **kwargs)
+        longer = learn(trace, call, built)
+    if longer is None:
+        leave(queryset)
+        return None
+    queryset.__dict__.pop("_query", None)
     queryset._trace = longer
+    queryset._deferred_filter = None
     return longer

@@ -6,6 +6,7 @@ Django. Tests that another database can't run are left out by the markers `datab
 and `root`.
 """
 
+import gc
 import os
 import shutil
 import signal
@@ -291,3 +292,14 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(row_plans.RowPlan, "build", counted)
     return counts
+
+
+@pytest.fixture
+def fresh_shapes() -> Iterator[None]:
+    """No shape of a queryset is known, whatever ran before."""
+    from django_cache_manager import traces
+
+    traces.forget()
+    yield
+    traces.forget()
+    gc.collect()  # cursors in the frames of errors

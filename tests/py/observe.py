@@ -4,6 +4,7 @@ import contextlib
 import copy
 import importlib.util
 import pickle
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -39,6 +40,22 @@ def count_sql() -> Iterator[SqlLog]:
         ]
         yield log
     log.extend(query["sql"] for capture in captures for query in capture.captured_queries)
+
+
+def in_another_thread(read: Read) -> Any:
+    """What a read returns in a thread of its own, on connections of its own, which are closed."""
+    found: list[Any] = []
+
+    def run() -> None:
+        try:
+            found.append(read())
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    return found[0]
 
 
 @contextlib.contextmanager

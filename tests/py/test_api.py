@@ -2,7 +2,6 @@
 person.
 """
 
-import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,7 +10,7 @@ from django.db import connection, transaction
 from django.db.models import Count
 from django.dispatch import Signal
 
-from observe import assert_hit, count_sql
+from observe import assert_hit, count_sql, in_another_thread
 from testapp.actions import add_tag, labels, name_of, names, rename, rename_by_sql, sql
 from testapp.models import Author, Book, Diner, Loan, Plain, Restaurant, Tag
 from worker import OtherProcess, RollBack
@@ -159,19 +158,8 @@ def test_uncached_is_of_its_thread(api: Any) -> None:
     if connection.is_in_memory_db() if connection.vendor == "sqlite" else False:
         return
     names()
-    found: list[bool] = []
-
-    def read() -> None:
-        from django.db import connections
-
-        found.append(is_hit(names))
-        connections.close_all()
-
     with api.uncached():
-        thread = threading.Thread(target=read)
-        thread.start()
-        thread.join()
-    assert found == [True]
+        assert in_another_thread(lambda: is_hit(names))
 
 
 def test_stats_count_hits_and_fills(api: Any) -> None:

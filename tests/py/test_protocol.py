@@ -11,7 +11,14 @@ import pytest
 from django.db import DatabaseError, connection, connections, transaction
 
 import servers
-from observe import assert_cached, assert_hit, assert_not_cached, assert_right, count_sql
+from observe import (
+    assert_cached,
+    assert_hit,
+    assert_not_cached,
+    assert_right,
+    count_sql,
+    in_another_thread,
+)
 from test_command import run
 from test_isolation import labels
 from test_poolers import alias_of
@@ -448,6 +455,8 @@ def test_session_changed_by_what_is_not_understood_is_asked_again(change: str) -
         with alias_of("tenant") as alias:
             assert len(Author.objects.using(alias)) == 6
             sql(change, alias)
+            # Of the same alias: what its session tells is kept for this one too.
+            in_another_thread(lambda: [len(Author.objects.using(alias)) for _ in range(4)])
             for _ in range(2):
                 assert list(Author.objects.using(alias)) == []
                 assert len(Author.objects.all()) == 6

@@ -1,199 +1,32 @@
 """Querysets whose Query waits: the same results, errors, SQL and laziness as Django's."""
 
 import copy
-import datetime
-import decimal
-import enum
 import gc
 import pickle
+import sys
 import threading
-import uuid
+import types
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from django.db import connection, models
 from django.db.models import F, Q, QuerySet
-from django.utils.functional import lazystr
-from django.utils.safestring import SafeString
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-from observe import assert_cached, assert_hit, assert_right, count_sql, portable
-from testapp.models import Author, Book, Country, Node, Passport, Shelf, Tag
-
-pytestmark = [pytest.mark.cached, pytest.mark.usefixtures("library")]
-
-
-class Colour(models.TextChoices):
-    RED = "red"
-
-
-class Number(enum.IntEnum):
-    ONE = 1
-
-
-VALUES: list[Any] = [
-    0, 1, 2, True, False, 1.0, -1, 2**63, 2**70, None, "", "1", "Ánna", "x' OR 1", "a%", "\x00",
-    float("nan"), float("inf"), decimal.Decimal(1), decimal.Decimal("1.0"),
-    decimal.Decimal("NaN"), datetime.date(1970, 1, 1), datetime.datetime(1970, 1, 1),
-    datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC), datetime.timedelta(1), uuid.UUID(int=1),
-    b"1", [], [1, 2], (1, 2), {1, 2}, [1, None], ["1"], [1, "1"], [True, 1], range(2),
-    Colour.RED, Number.ONE, SafeString("Ánna"), lazystr("Ánna"), F("pk"), Q(pk=1), {"a": 1},
-    [[1], [2]], object, Author(pk=1), Author(), Country(pk="DE"), Book(pk=1),
-]  # fmt: skip
-
-LOOKUPS = [
-    "", "__exact", "__iexact", "__gt", "__gte", "__lt", "__lte", "__in", "__isnull", "__contains",
-    "__icontains", "__startswith", "__endswith", "__range", "__regex", "__year", "__date",
-    "__nonsense",
-]  # fmt: skip
-
-FIELDS = {
-    Author: [
-        "pk", "id", "name", "email", "born", "rank", "country", "country_id", "country__name",
-        "country__pk", "friends", "friends__name", "books", "books__title", "books__author__rank",
-        "passport", "passport__number", "nothing",
-    ],
-    Book: [
-        "pk", "title", "author", "author_id", "author__name", "author__country__code", "editor",
-        "editor__country", "pages", "price", "published", "extra", "extra__a", "tags",
-        "tags__label", "loans__due", "notes__text", "nothing",
-    ],
-    Node: ["pk", "name", "parent", "parent__parent", "parent__name", "children", "weight"],
-    Passport: ["pk", "number", "owner", "owner_id", "owner__country", "owner__books"],
-}  # fmt: skip
-
-
-@st.composite
-def lookups_of(draw: st.DrawFn, model: type[models.Model]) -> dict[str, Any]:
-    fields, lookups = st.sampled_from(FIELDS[model]), st.sampled_from(LOOKUPS)
-    # Twice as often what is likely to be understood.
-    names = st.builds(str.__add__, fields, st.just("") | lookups)
-    return draw(st.dictionaries(names, st.sampled_from(VALUES), max_size=2))
-
-
-Step = tuple[str, tuple[Any, ...], dict[str, Any]]
-
-
-@st.composite
-def step_of(draw: st.DrawFn, model: type[models.Model]) -> Step:
-    name = draw(
-        st.sampled_from(
-            "filter filter filter exclude order_by order_by values values_list only defer"
-            " select_related prefetch_related distinct reverse all slice slice using none".split()
-        )
-    )
-    field = st.sampled_from(FIELDS[model])
-    if name in ("filter", "exclude"):
-        return name, (), draw(lookups_of(model))
-    if name == "order_by":
-        signs = st.sampled_from(["", "-", "-", "+", "?"])
-        names = st.builds(str.__add__, signs, field) | field
-        return name, tuple(draw(st.lists(names, max_size=2))), {}
-    if name in ("values", "values_list", "only", "defer", "select_related", "prefetch_related"):
-        flags = {}
-        if name == "values_list":
-            flags = draw(st.sampled_from([{}, {"flat": True}, {"named": True}, {"flat": 1}]))
-        least = 1 if name == "prefetch_related" else 0
-        return name, tuple(draw(st.lists(field, min_size=least, max_size=2))), flags
-    if name == "slice":
-        bound = st.none() | st.integers(-1, 4)
-        return "__getitem__", (slice(draw(bound), draw(bound)),), {}
-    if name == "using":
-        return name, ("default",), {}
-    return name, (), {}
-
-
-Chain = tuple[type[models.Model], list[Step], str]
-TERMINALS = "list count exists first last get len bool index in_bulk query repr".split()
-
-
-@st.composite
-def chains(draw: st.DrawFn) -> Chain:
-    model = draw(st.sampled_from(list(FIELDS)))
-    steps = draw(st.lists(step_of(model), max_size=4))
-    return model, steps, draw(st.sampled_from(TERMINALS))
-
-
-def end(queryset: Any, terminal: str) -> Any:
-    match terminal:
-        case "list":
-            return list(queryset)
-        case "len":
-            return len(queryset)
-        case "bool":
-            return bool(queryset)
-        case "index":
-            return queryset[0]
-        case "in_bulk":
-            return queryset.in_bulk([1, 2])
-        case "query":
-            return queryset.query.sql_with_params()
-        case "repr":
-            return repr(queryset)
-    return getattr(queryset, terminal)()
-
-
-def run(start: Any, steps: list[Step], terminal: str) -> tuple[int, Any]:
-    """How far it came, and what came of it."""
-    done, queryset = 0, start
-    try:
-        for name, args, kwargs in steps:
-            queryset = getattr(queryset, name)(*args, **kwargs)
-            done += 1
-        return done, portable(end(queryset, terminal))
-    except Exception as error:
-        return done, [type(error).__qualname__, str(error)]
-
-
-def traced(model: type[models.Model]) -> QuerySet[Any]:
-    manager: Any = model.objects  # type: ignore[attr-defined]
-    queryset: QuerySet[Any] = manager.all()
-    return queryset
-
-
-@settings(
-    max_examples=300,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+from chains import end, run
+from observe import (
+    assert_cached,
+    assert_hit,
+    assert_right,
+    count_sql,
+    in_another_thread,
+    invalidate_all,
+    portable,
 )
-@given(chains())
-def test_chain_does_what_django_does(chain: Chain) -> None:
-    """Built, left unbuilt, and answered from memory: results, and errors at the same call."""
-    model, steps, terminal = chain
-    expected = run(QuerySet(model), steps, terminal)
-    for _ in range(4):
-        assert run(traced(model), steps, terminal) == expected
+from testapp.models import Author, Book, Country, Node, Shelf, Tag
 
-
-@settings(
-    max_examples=300,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
-@given(st.data())
-def test_equal_keys_mean_equal_queries(data: st.DataObject) -> None:
-    """And the Query that is built late is the one that Django builds at once."""
-    from django_cache_manager import _engine
-
-    seen = data.draw(st.just({}))
-    for _ in range(4):
-        model, steps, _ = data.draw(chains())
-        for _ in range(2):
-            queryset, plain = traced(model), QuerySet(model)
-            try:
-                for name, args, kwargs in steps:
-                    queryset = getattr(queryset, name)(*args, **kwargs)
-                    plain = getattr(plain, name)(*args, **kwargs)
-                sql = repr(plain.query.sql_with_params())
-            except Exception:
-                break
-            trace = queryset._trace  # type: ignore[attr-defined]
-            if trace is not None:
-                key = _engine.encode_key((trace.shape.number, *trace.values))
-                assert seen.setdefault(key, sql) == sql
-            assert repr(queryset.query.sql_with_params()) == sql
+pytestmark = [pytest.mark.cached, pytest.mark.usefixtures("library", "fresh_shapes")]
 
 
 @pytest.fixture
@@ -241,25 +74,6 @@ def test_answer_from_memory_is_djangos(read: Callable[[], Any]) -> None:
     assert_cached(read)
     for _ in range(3):
         assert_hit(read)
-
-
-@pytest.mark.parametrize("shape", ["0", "1", "True", "1.0", "'1'", "None"])
-def test_values_of_other_types_have_other_keys(shape: str) -> None:
-    expected = {v: run(QuerySet(Author), [("filter", (), {"rank": eval(v)})], "list")
-                for v in ("0", "1", "True", "1.0", "'1'", "None")}  # fmt: skip
-    for _ in range(3):
-        for value in (shape, *expected):
-            steps = [("filter", (), {"rank": eval(value)})]
-            assert run(traced(Author), steps, "list") == expected[value]
-
-
-@pytest.mark.parametrize("name", ["rank", "name", "born", "country", "pk", "books__price"])
-@pytest.mark.parametrize("lookup", ["", "__in", "__gte"])
-def test_shape_of_one_type_is_not_taken_for_another(name: str, lookup: str) -> None:
-    """Once more for every value, when the shapes of all the others are known."""
-    for value in VALUES * 2:
-        steps: list[Step] = [("filter", (), {name + lookup: value})]
-        assert run(traced(Author), steps, "list") == run(QuerySet(Author), steps, "list")
 
 
 def test_own_uncommitted_write_is_seen() -> None:
@@ -484,6 +298,80 @@ def test_router_is_asked_once_and_its_answer_kept(terminal: str) -> None:
                 assert router.asked == n
 
 
+def test_query_leaves_no_mark_on_a_queryset_that_threads_share() -> None:
+    """While it runs, another thread may use the queryset, or show its Query to somebody."""
+    seen: list[dict[str, Any]] = []
+    for terminal in ("count", "exists", "first", "last", "list", "aggregate"):
+        queryset = Author.objects.filter(rank__gte=0)
+        before = {name: vars(queryset).get(name) for name in ("_db", "_is_private")}
+
+        def look(
+            execute: Callable[..., Any], *args: Any, queryset: QuerySet[Author] = queryset
+        ) -> Any:
+            seen.append({name: vars(queryset).get(name) for name in ("_db", "_is_private")})
+            return execute(*args)
+
+        invalidate_all()
+        with connection.execute_wrapper(look):
+            if terminal == "aggregate":
+                queryset.aggregate(models.Sum("rank"))
+            else:
+                end(queryset, terminal)
+        assert seen
+        assert all(each == before for each in seen)
+        seen.clear()
+
+
+def test_related_queryset_that_threads_share_never_loses_its_filter() -> None:
+    """Its filter is put off, and taken up by whoever comes first: at each line that he runs,
+    another thread reads the same queryset."""
+    from django_cache_manager import traces
+
+    germany, seen = Country.objects.get(pk="DE"), list[set[int]]()
+
+    def read(queryset: Any) -> set[int]:
+        return {author.pk for author in queryset.all()}
+
+    expected = {author.pk for author in QuerySet(Author).filter(country="DE")}
+    for _ in range(4):  # everything known, and all authors too
+        assert read(germany.authors.all()) == expected
+        assert read(Author.objects.all()) > expected
+    shared = germany.authors.all()
+
+    def at_each_line(frame: types.FrameType, event: str, _: Any) -> Any:
+        if frame.f_code.co_filename != traces.__file__:
+            return None
+        if event == "line":
+            seen.append(in_another_thread(lambda: read(copied(shared))))
+        return at_each_line
+
+    def copied(queryset: Any) -> Any:
+        """In the state that it has just now."""
+        copy = object.__new__(type(queryset))
+        copy.__dict__ = dict(vars(queryset))
+        return copy
+
+    sys.settrace(at_each_line)
+    try:
+        assert read(shared) == expected
+    finally:
+        sys.settrace(None)
+    assert len(seen) > 5
+    assert all(each == expected for each in seen)
+
+
+def test_shape_keeps_no_instance() -> None:
+    gone = []
+    for _ in range(3):
+        germany = Country.objects.get(pk="DE")
+        list(germany.authors.filter(rank__gte=0).order_by("name"))
+        gone.append(weakref.ref(germany))
+    del germany
+    connection.queries_log.clear()
+    gc.collect()
+    assert [each() for each in gone] == [None] * 3
+
+
 def test_threads_share_a_queryset() -> None:
     list(ranked(3))
     list(ranked(3))
@@ -539,13 +427,3 @@ def test_lookup_registered_later_is_used() -> None:
         CharField._unregister_lookup(Anything)
     for _ in range(3):
         assert named() == 0
-
-
-@pytest.fixture(autouse=True)
-def fresh_shapes() -> Iterator[None]:
-    from django_cache_manager import traces
-
-    traces.forget()
-    yield
-    traces.forget()
-    gc.collect()  # cursors in the frames of errors

@@ -1,0 +1,146 @@
+"""Chains of queryset calls, valid and invalid, and what comes of them."""
+
+import datetime
+import decimal
+import enum
+import uuid
+from typing import Any
+
+from django.db import models
+from django.db.models import F, Q, QuerySet
+from django.utils.functional import lazystr
+from django.utils.safestring import SafeString
+from hypothesis import strategies as st
+
+from observe import (
+    portable,
+)
+from testapp.models import Author, Book, Country, Node, Passport
+
+
+class Colour(models.TextChoices):
+    RED = "red"
+
+
+class Number(enum.IntEnum):
+    ONE = 1
+
+
+VALUES: list[Any] = [
+    0, 1, 2, True, False, 1.0, -1, 2**63, 2**70, None, "", "1", "Ánna", "x' OR 1", "a%", "\x00",
+    float("nan"), float("inf"), decimal.Decimal(1), decimal.Decimal("1.0"),
+    decimal.Decimal("NaN"), datetime.date(1970, 1, 1), datetime.datetime(1970, 1, 1),
+    datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC), datetime.timedelta(1), uuid.UUID(int=1),
+    b"1", [], [1, 2], (1, 2), {1, 2}, [1, None], ["1"], [1, "1"], [True, 1], range(2),
+    Colour.RED, Number.ONE, SafeString("Ánna"), lazystr("Ánna"), F("pk"), Q(pk=1), {"a": 1},
+    [[1], [2]], object, Author(pk=1), Author(), Country(pk="DE"), Book(pk=1),
+]  # fmt: skip
+
+LOOKUPS = [
+    "", "__exact", "__iexact", "__gt", "__gte", "__lt", "__lte", "__in", "__isnull", "__contains",
+    "__icontains", "__startswith", "__endswith", "__range", "__regex", "__year", "__date",
+    "__nonsense",
+]  # fmt: skip
+
+FIELDS = {
+    Author: [
+        "pk", "id", "name", "email", "born", "rank", "country", "country_id", "country__name",
+        "country__pk", "friends", "friends__name", "books", "books__title", "books__author__rank",
+        "passport", "passport__number", "nothing",
+    ],
+    Book: [
+        "pk", "title", "author", "author_id", "author__name", "author__country__code", "editor",
+        "editor__country", "pages", "price", "published", "extra", "extra__a", "tags",
+        "tags__label", "loans__due", "notes__text", "nothing",
+    ],
+    Node: ["pk", "name", "parent", "parent__parent", "parent__name", "children", "weight"],
+    Passport: ["pk", "number", "owner", "owner_id", "owner__country", "owner__books"],
+}  # fmt: skip
+
+
+@st.composite
+def lookups_of(draw: st.DrawFn, model: type[models.Model]) -> dict[str, Any]:
+    fields, lookups = st.sampled_from(FIELDS[model]), st.sampled_from(LOOKUPS)
+    # Twice as often what is likely to be understood.
+    names = st.builds(str.__add__, fields, st.just("") | lookups)
+    return draw(st.dictionaries(names, st.sampled_from(VALUES), max_size=2))
+
+
+Step = tuple[str, tuple[Any, ...], dict[str, Any]]
+
+
+@st.composite
+def step_of(draw: st.DrawFn, model: type[models.Model]) -> Step:
+    name = draw(
+        st.sampled_from(
+            "filter filter filter exclude order_by order_by values values_list only defer"
+            " select_related prefetch_related distinct reverse all slice slice using none".split()
+        )
+    )
+    field = st.sampled_from(FIELDS[model])
+    if name in ("filter", "exclude"):
+        return name, (), draw(lookups_of(model))
+    if name == "order_by":
+        signs = st.sampled_from(["", "-", "-", "+", "?"])
+        names = st.builds(str.__add__, signs, field) | field
+        return name, tuple(draw(st.lists(names, max_size=2))), {}
+    if name in ("values", "values_list", "only", "defer", "select_related", "prefetch_related"):
+        flags = {}
+        if name == "values_list":
+            flags = draw(st.sampled_from([{}, {"flat": True}, {"named": True}, {"flat": 1}]))
+        least = 1 if name == "prefetch_related" else 0
+        return name, tuple(draw(st.lists(field, min_size=least, max_size=2))), flags
+    if name == "slice":
+        bound = st.none() | st.integers(-1, 4)
+        return "__getitem__", (slice(draw(bound), draw(bound)),), {}
+    if name == "using":
+        return name, ("default",), {}
+    return name, (), {}
+
+
+Chain = tuple[type[models.Model], list[Step], str]
+TERMINALS = "list count exists first last get len bool index in_bulk query repr".split()
+
+
+@st.composite
+def chains(draw: st.DrawFn) -> Chain:
+    model = draw(st.sampled_from(list(FIELDS)))
+    steps = draw(st.lists(step_of(model), max_size=4))
+    return model, steps, draw(st.sampled_from(TERMINALS))
+
+
+def end(queryset: Any, terminal: str) -> Any:
+    match terminal:
+        case "list":
+            return list(queryset)
+        case "len":
+            return len(queryset)
+        case "bool":
+            return bool(queryset)
+        case "index":
+            return queryset[0]
+        case "in_bulk":
+            return queryset.in_bulk([1, 2])
+        case "query":
+            return queryset.query.sql_with_params()
+        case "repr":
+            return repr(queryset)
+    return getattr(queryset, terminal)()
+
+
+def run(start: Any, steps: list[Step], terminal: str) -> tuple[int, Any]:
+    """How far it came, and what came of it."""
+    done, queryset = 0, start
+    try:
+        for name, args, kwargs in steps:
+            queryset = getattr(queryset, name)(*args, **kwargs)
+            done += 1
+        return done, portable(end(queryset, terminal))
+    except Exception as error:
+        return done, [type(error).__qualname__, str(error)]
+
+
+def traced(model: type[models.Model]) -> QuerySet[Any]:
+    manager: Any = model.objects  # type: ignore[attr-defined]
+    queryset: QuerySet[Any] = manager.all()
+    return queryset
