@@ -431,6 +431,7 @@ def test_write_whose_segment_vanishes_is_seen_in_the_next_one(
         "DO $$ BEGIN CREATE TEMP TABLE testapp_author AS TABLE tenant.testapp_author; END $$",
         "SELECT tenant.enter()",
     ],
+    ids=["settings", "temporary-table", "function"],
 )
 def test_session_changed_by_what_is_not_understood_is_asked_again(change: str) -> None:
     """A block or a function of the user's may set what SET is watched for (PROTOCOL section 5)."""
