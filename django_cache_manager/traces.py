@@ -11,9 +11,12 @@ is its SQL.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from typing import TYPE_CHECKING, Any, Final
 
+from django.core.exceptions import EmptyResultSet
+from django.db import DEFAULT_DB_ALIAS
 from django.db.models.query import QuerySet
 from django.db.models.sql import Query
 
@@ -151,9 +154,18 @@ def leave(queryset: Any) -> None:
     """From now on the queryset's key is its SQL: its Query may be changed."""
     trace = queryset._trace
     if trace is not None:
-        if "_query" not in queryset.__dict__:
-            queryset.__dict__.setdefault("_query", trace.build())
+        attributes = queryset.__dict__
+        query = attributes.get("_query") or trace.build()
+        if attributes["_result_cache"] is not None:
+            _compile(query, attributes["_db"])
+        attributes.setdefault("_query", query)
         queryset._trace = None
+
+
+def _compile(query: Query, using: str | None) -> None:
+    """Leaves in a Query what running it would have left there: Django joins when it compiles."""
+    with contextlib.suppress(EmptyResultSet):
+        query.get_compiler(using or DEFAULT_DB_ALIAS).as_sql()
 
 
 def query_of(queryset: Any) -> Query:

@@ -93,6 +93,15 @@ def test_own_uncommitted_write_is_seen() -> None:
     assert name() == before
 
 
+def test_query_shows_what_running_it_left_there() -> None:
+    plain = QuerySet(Book).order_by("author__name")
+    plain.query.caching = False
+    for _ in range(4):
+        for queryset in (plain, Book.objects.order_by("author__name")):
+            list(queryset)
+            assert list(queryset.query.alias_map) == ["testapp_book", "testapp_author"]
+
+
 def test_argument_changed_after_the_call_changes_nothing() -> None:
     for _ in range(3):
         wanted = [1, 2]
