@@ -7,7 +7,7 @@ Hooks, from the rows up to the instances:
   Django's converters;
 - at `QuerySet._fetch_all` and `RawQuerySet._fetch_all`: instances, dicts, tuples, as a program
   gets them;
-- at `answers.ask`: what querysets with a trace answer, whose Query is not built.
+- at `answers.answer`: what querysets with a trace answer, whose Query is not built (`traced.py`).
 
 The program goes on with the second answer of the cache. The repeated reads leave no trace in the
 connection's query log and pass by its execute wrappers. A read that the cache neither answers nor
@@ -25,7 +25,7 @@ from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 from django.apps import AppConfig
-from django.db import connections
+from django.db import DatabaseError, connections
 from django.db.models import QuerySet
 from django.db.models.query import RawQuerySet
 from django.db.models.sql.constants import MULTI, SINGLE
@@ -37,12 +37,16 @@ counts = {
     "reads": 0,
     "querysets": 0,
     "conversions": 0,
+    "calls": 0,
     "traced": 0,
+    "traced, own": 0,
     "errors": 0,
     "not cached": 0,
+    "not traced": 0,
     "fell between": 0,
 }
-"""Comparisons by kind; reads that aren't cached; kept results that had fallen when asked again."""
+"""Comparisons by kind; reads that aren't cached, or that no trace answers; kept results that had
+fallen when asked again."""
 differences: list[dict[str, str]] = []
 _installed = False
 _here = threading.local()
@@ -61,7 +65,9 @@ def install() -> None:
     if _installed:
         return
     _installed = True
-    from django_cache_manager import answers, hooks, iterables, overlay, raw, reads, stores
+    from django_cache_manager import hooks, iterables, overlay, raw, reads, stores
+
+    from . import traced
 
     for kind in (reads._Read, raw.RawRead):
         kind._hand_out = noted(kind._hand_out, "hit")
@@ -71,9 +77,9 @@ def install() -> None:
     reads.execute_sql = compared_rows(reads.execute_sql)
     hooks.rows_of = compared_conversion(hooks.rows_of)
     iterables.conversion_of = compared_kept_rows(iterables.conversion_of)
-    answers.ask = compared_answers(answers.ask)
     QuerySet._fetch_all = compared_instances(QuerySet._fetch_all)
     RawQuerySet._fetch_all = compared_raw(RawQuerySet._fetch_all)
+    traced.install()
     runner.sections["differences"] = differences
     runner.sections["compared"] = counts
 
@@ -180,16 +186,17 @@ def from_database(ask: Callable[[], Any]) -> Any:
         return ask()
 
 
-def can_ask_after_error(connection: Any) -> bool:
-    """PostgreSQL refuses everything in a transaction after an error."""
-    return not (connection.vendor == "postgresql" and connection.in_atomic_block)
+def can_ask_after_error(connection: Any, error: Exception) -> bool:
+    """PostgreSQL refuses everything in a transaction after an error of its own."""
+    its_own = isinstance(error, DatabaseError)
+    return not (its_own and connection.vendor == "postgresql" and connection.in_atomic_block)
 
 
 def compare_error(
     connection: Any, error: Exception, ask: Callable[[], Any], statement: Any
 ) -> None:
     """An error that a read raised with the cache: without it the same must be raised."""
-    if not can_ask_after_error(connection):
+    if not can_ask_after_error(connection, error):
         return
     counts["errors"] += 1
     with unobserved(connection):
@@ -370,32 +377,6 @@ def compared_instances(fetch_all: Callable[..., None]) -> Callable[..., None]:
         fetch_all(self)  # what is left of it is to prefetch
 
     return fetched
-
-
-def compared_answers(ask: Callable[..., Any]) -> Callable[..., Any]:
-    """Asks a traced queryset that its trace could not answer until it can, and the database."""
-    from django_cache_manager import answers, traces
-
-    def asked(queryset: Any, trace: Any, kind: int, alias: str, original: Any) -> Any:
-        value = ask(queryset, trace, kind, alias, original)
-        if quiet():
-            return value
-
-        def again() -> Any:
-            return ask(traces.unbuilt(queryset, trace), trace, kind, alias, original)
-
-        with unobserved(connections[alias]):
-            again()
-            again()
-            found = answers.find(queryset, trace, kind, alias)
-            if found is answers.MISS:
-                counts["not cached"] += 1
-                return value
-            plain = from_database(again)
-        compare("traced", trace.build(), (found, plain))
-        return value
-
-    return asked
 
 
 def compared_raw(fetch_all: Callable[..., None]) -> Callable[..., None]:

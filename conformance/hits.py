@@ -8,15 +8,18 @@ a test is touched. The tests in which that happened are listed in the result.
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 from django.apps import AppConfig
+from django.db import connections
 
 from . import runner
 
 counted: dict[str, int] = {}
 """Test id -> hits that were put into a query log."""
 
+hits = {"all": 0, "traced": 0}
 _installed = False
 
 
@@ -33,10 +36,12 @@ def install() -> None:
     if _installed:
         return
     _installed = True
-    from django_cache_manager import raw, reads
+    from django_cache_manager import answers, raw, reads
 
     for kind in (reads._Read, raw.RawRead):
         kind._hand_out = counting(kind._hand_out)
+    answers.find = noting(answers.find)
+    answers.answer = counting_traces(answers.answer)
     runner.sections["counted"] = counted
     runner.sections["hits"] = hits
 
@@ -51,7 +56,49 @@ def counting(hand_out: Any) -> Any:
     return hand_out_and_count
 
 
-hits = {"all": 0}
+class Asked(threading.local):
+    """The trace that is being asked, and the alias whose answer it had."""
+
+    trace: Any = None
+    alias: str | None = None
+
+
+asked = Asked()
+
+
+def noting(find: Any) -> Any:
+    from django_cache_manager import answers
+
+    def find_and_note(queryset: Any, trace: Any, kind: int, alias: str) -> Any:
+        found = find(queryset, trace, kind, alias)
+        if found is not answers.MISS and trace is asked.trace:
+            asked.alias = alias
+        return found
+
+    return find_and_note
+
+
+def counting_traces(answer: Any) -> Any:
+    """A trace's answer has no SQL: where it has to be logged, the same is asked below the trace."""
+    from django_cache_manager import traces
+
+    def answer_and_count(queryset: Any, trace: Any, kind: int, original: Any) -> Any:
+        outer = asked.trace, asked.alias
+        asked.trace, asked.alias = trace, None
+        try:
+            value = answer(queryset, trace, kind, original)
+            alias = asked.alias
+        finally:
+            asked.trace, asked.alias = outer
+        if alias is not None:
+            hits["traced"] += 1
+            if connections[alias].queries_logged:
+                original(traces.private(queryset, trace, alias))
+            else:
+                hits["all"] += 1
+        return value
+
+    return answer_and_count
 
 
 def count(read: Any) -> None:

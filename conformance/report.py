@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 BEGIN = "<!-- table: written by conformance/run.py --write -->"
 END = "<!-- end of table -->"
@@ -20,8 +21,11 @@ COLUMNS = (
     "excused",
     "defects",
     "hits",
-    "reads compared",
+    "by trace",
+    "comparisons",
+    "of traces",
     "differences",
+    "commit",
 )
 
 
@@ -43,6 +47,9 @@ class Row:
     compared: dict[str, int]
     differences: list[dict[str, str]]
     seconds: float
+    traced: int = 0
+    """Hits that a trace answered, without a Query."""
+    commit: str = ""
     plain: list[str] = field(default_factory=list)
     excused: list[str] = field(default_factory=list)
     defects: dict[str, str] = field(default_factory=dict)
@@ -50,17 +57,22 @@ class Row:
     def is_bad(self) -> bool:
         """Defects, differences, or a run that proves nothing because nothing was cached."""
         idle = self.mode != "plain" and not self.hits
-        blind = self.mode == "differential" and not self.comparisons()
+        blind = self.mode == "differential" and not (self.comparisons() and self.traces())
         return bool(self.defects or self.differences or idle or blind)
 
     def comparisons(self) -> int:
-        return sum(self.compared.get(kind, 0) for kind in ("reads", "querysets", "errors"))
+        """Of answers: rows, querysets, traces, errors."""
+        kinds = ("reads", "querysets", "errors")
+        return sum(self.compared.get(kind, 0) for kind in kinds) + self.traces()
+
+    def traces(self) -> int:
+        return sum(self.compared.get(kind, 0) for kind in ("traced", "traced, own"))
 
     def text(self) -> str:
         lines = [
             f"{self.tests} tests, {self.skipped} skipped, "
             f"{len(self.plain)} fail without the package too, {len(self.excused)} excused, "
-            f"{len(self.defects)} defects; {self.hits} hits, "
+            f"{len(self.defects)} defects; {self.hits} hits, {self.traced} by a trace, "
             f"counted in {len(self.counted)} tests; {self.seconds:.0f} s"
         ]
         if self.mode == "differential":
@@ -89,13 +101,34 @@ class Row:
             str(len(self.excused)),
             str(len(self.defects)),
             f"{self.hits:,}",
+            f"{self.traced:,}",
             f"{self.comparisons():,}" if differential else "-",
+            f"{self.traces():,}" if differential else "-",
             str(len(self.differences)) if differential else "-",
+            self.commit,
         ]
 
 
 def save(path: Path, rows: list[Row]) -> None:
     path.write_text(json.dumps([asdict(row) for row in rows], indent=1))
+
+
+def keep(folder: Path, row: Row) -> None:
+    """Keeps the last whole run of each Django, database and mode, in a file of its own."""
+    folder.mkdir(exist_ok=True)
+    series, database = row.django.rpartition(".")[0], row.database.partition(" ")[0]
+    save(folder / f"{series}-{database}-{row.mode}.json", [row])
+
+
+def kept(folder: Path) -> list[Row]:
+    rows = [row for path in folder.glob("*.json") for row in load(path)]
+    databases = ("SQLite", "PostgreSQL")
+
+    def place(row: Row) -> tuple[Any, ...]:
+        version = [int(part) for part in row.django.split(".")]
+        return version, databases.index(row.database.partition(" ")[0]), row.mode != "cached"
+
+    return sorted(rows, key=place)
 
 
 def load(path: Path) -> list[Row]:

@@ -30,8 +30,11 @@ import servers  # noqa: E402
 from conformance import environments, report  # noqa: E402
 
 FOLDER = ROOT / "conformance"
+RESULTS = environments.BUILD / "results"
 DATABASES = ("sqlite", "postgresql")
-CHUNKS_A_WORKER = 4
+CHUNK_LABELS = 6
+"""Labels a process: Django checks every table of a database after each test, so that many labels at
+once take several times as long."""
 CHUNK_SECONDS = 3600
 PASSED = ("passed", "skipped", "expected failure")
 
@@ -49,6 +52,7 @@ class Outcome:
     counted: Counter[str] = field(default_factory=Counter)
     compared: Counter[str] = field(default_factory=Counter)
     hits: int = 0
+    traced: int = 0
     seconds: float = 0
     differences: list[dict[str, str]] = field(default_factory=list)
     database: str = ""
@@ -60,6 +64,7 @@ class Outcome:
         self.counted.update(found.get("counted", {}))
         self.compared.update(found.get("compared", {}))
         self.hits += found.get("hits", {}).get("all", 0)
+        self.traced += found.get("hits", {}).get("traced", 0)
         self.seconds += found["seconds"]
         self.differences += found.get("differences", [])
         self.database, self.python = found["database"], found["python"]
@@ -94,7 +99,7 @@ class Run:
             label for label in labels if (self.environment.tests / label.split(".")[0]).is_dir()
         ]
         chunks: queue.SimpleQueue[list[str]] = queue.SimpleQueue()
-        number = min(len(there), self.workers * CHUNKS_A_WORKER if self.workers > 1 else 1)
+        number = -(-len(there) // CHUNK_LABELS)
         for first in range(number):
             chunks.put(there[first::number])
         outcome, errors = Outcome(), []
@@ -110,7 +115,11 @@ class Run:
                     errors.append(error)
                     return
                 outcome.add(found)
-                print(f"   {len(outcome.outcomes):,} tests", flush=True)
+                failed, different = len(outcome.failed()), len(outcome.differences)
+                print(
+                    f"   {len(outcome.outcomes):,} tests, {failed} failed, {different} differences",
+                    flush=True,
+                )
 
         threads = [threading.Thread(target=work, args=(worker,)) for worker in range(self.workers)]
         for thread in threads:
@@ -213,6 +222,7 @@ def judge(run: Run, labels: list[str], arguments: argparse.Namespace) -> report.
         f"{run.database}, {mode}",
         flush=True,
     )
+    tree = commit()
     outcome = run.labels(labels, not arguments.plain, arguments.differential)
     failed = outcome.failed()
     row = report.Row(
@@ -224,6 +234,8 @@ def judge(run: Run, labels: list[str], arguments: argparse.Namespace) -> report.
         tests=len(outcome.outcomes),
         skipped=sum(found == "skipped" for found in outcome.outcomes.values()),
         hits=outcome.hits,
+        traced=outcome.traced,
+        commit=tree,
         counted=sorted(outcome.counted),
         compared=dict(outcome.compared),
         differences=outcome.differences,
@@ -245,6 +257,13 @@ def which(arguments: argparse.Namespace) -> str:
     if arguments.labels:
         return "named"
     return "selection" if arguments.selection else "all"
+
+
+def commit() -> str:
+    """Of the tree that runs; "-" outside of a repository."""
+    command = ["git", "describe", "--always", "--exclude=*", "--abbrev=7", "--dirty=*"]
+    asked = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return asked.stdout.strip() or "-"
 
 
 def parse() -> argparse.Namespace:
@@ -278,10 +297,14 @@ def main() -> int:
             for differential in (False, True) if arguments.both else (arguments.differential,):
                 arguments.differential = differential
                 with Run(environment, database, arguments.workers) as run:
-                    rows.append(judge(run, labels, arguments))
+                    row = judge(run, labels, arguments)
+                rows.append(row)
                 report.save(environments.BUILD / "last.json", rows)
+                if row.labels == "all" and row.mode != "plain":
+                    report.keep(RESULTS, row)
     if arguments.write:
-        report.write(ROOT / "docs" / "conformance.md", FOLDER / "counted.txt", rows)
+        kept = report.kept(RESULTS)
+        report.write(ROOT / "docs" / "conformance.md", FOLDER / "counted.txt", kept)
     print(report.summary(rows))
     return 1 if not rows or any(row.is_bad() for row in rows) else 0
 

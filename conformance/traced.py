@@ -1,0 +1,301 @@
+"""Differential mode for querysets with a trace, whose Query is not built.
+
+- A call that leaves its Query unbuilt is made as Django makes it too: it must neither raise nor
+  warn, and the replay must give the same SQL.
+- What a trace answers is compared with the database. A trace answers from the third read on (one
+  fills, one converts), so it is asked until it does. In a transaction that has written, where no
+  trace is asked, what it would have answered is made of the transaction's own results by the same
+  code, over a store of the comparison's own.
+- One key must never stand for two statements: whenever a trace answers, what the database was sent
+  for it is held against what the same key stood for before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+from django.db import DEFAULT_DB_ALIAS, connections
+
+from django_cache_manager import answers, captures, keys, reads, stores, traces
+from django_cache_manager.connection_state import state_of
+
+from . import differential
+
+_here = threading.local()
+_statements: dict[bytes, tuple[bytes, str]] = {}
+"""Key of a trace -> digest of the statements it stands for, and the first of them."""
+
+
+def install() -> None:
+    answers.answer = compared_answers(answers.answer)
+    answers.find = noted_find(answers.find)
+    answers.place_of = pretended_place(answers.place_of)
+    keys.trace_key = noted_key(keys.trace_key)
+    stores.find_answer = pretended_find(stores.find_answer)
+    stores.keep_answer = pretended_keep(stores.keep_answer)
+    captures.note = pretended_note(captures.note)
+    reads._Read._hand_out = told(reads._Read._hand_out)
+    traces.extended = compared_call(traces.extended)
+    traces.filtered = compared_filter(traces.filtered)
+
+
+# --- answers ------------------------------------------------------------------------------------
+
+
+def compared_answers(answer: Callable[..., Any]) -> Callable[..., Any]:
+    def asked(queryset: Any, trace: Any, kind: int, original: Any) -> Any:
+        if trace is None and kind == answers.ITEMS and differential.is_compared(queryset.query):
+            return differential.instances(queryset)
+        if trace is None or differential.quiet():
+            return answer(queryset, trace, kind, original)
+        asks = _here.__dict__.setdefault("asks", [])
+        asks.append(None)
+        try:
+            first = answer(queryset, trace, kind, original)
+        except Exception as error:
+            if asks[-1] is not None:
+                compare_error(error, Question(queryset, trace, kind, asks[-1], original))
+            raise
+        finally:
+            alias = asks.pop()
+        if alias is None:  # it went on without its trace
+            return first
+        return Question(queryset, trace, kind, alias, original).compared(first)
+
+    return asked
+
+
+def noted_find(find: Callable[..., Any]) -> Callable[..., Any]:
+    """Tells `compared_answers` which alias the router has named: it may not be asked again."""
+
+    def found(queryset: Any, trace: Any, kind: int, alias: str) -> Any:
+        asks = _here.__dict__.get("asks")
+        if asks and asks[-1] is None and not differential.quiet():
+            asks[-1] = alias
+        return find(queryset, trace, kind, alias)
+
+    return found
+
+
+def compare_error(error: Exception, question: Question) -> None:
+    connection = connections[question.alias]
+    differential.compare_error(connection, error, question.again, question.trace.build())
+
+
+class Question:
+    """What a queryset was asked, to be asked again."""
+
+    def __init__(self, queryset: Any, trace: Any, kind: int, alias: str, original: Any) -> None:
+        self.queryset = queryset
+        self.trace = trace
+        self.kind = kind
+        self.alias = alias
+        self.original = original
+
+    def copy(self) -> Any:
+        return traces.unbuilt(self.queryset, self.trace)
+
+    def again(self) -> Any:
+        return answers.ask(self.copy(), self.trace, self.kind, self.alias, self.original)
+
+    def by_trace(self) -> Any:
+        return answers.find(self.copy(), self.trace, self.kind, self.alias)
+
+    def compared(self, first: Any) -> Any:
+        """The trace's answer, compared with the database's and the first; `first` if the trace has
+        none."""
+        connection = connections[self.alias]
+        state = state_of(connection)
+        own = state is not None and bool(state.dirty)
+        with differential.unobserved(connection), pretending() if own else nullcontext():
+            found = self.by_trace()
+            for _ in range(3):
+                if found is answers.MISS:
+                    self.again()
+                    found = self.by_trace()
+            if found is answers.MISS:
+                differential.counts["not traced"] += 1
+                return first
+            key, twice = _here.key, self.by_trace()
+            with recording(connection) as statements:
+                plain = differential.from_database(self.again)
+        query = self.trace.build()
+        name = "traced, own" if own else "traced"
+        pairs = (first, plain), (found, plain), (first, found), (found, twice)
+        differential.compare(name, query, *pairs)
+        self.compare_key(key, query, statements)
+        return found
+
+    def compare_key(self, key: bytes, query: Any, statements: list[str]) -> None:
+        attributes = self.trace.shape.attributes
+        said = [repr(attributes[name]) for name in ("_fields", "_iterable_class", "model")]
+        text = "; ".join([*said, *statements])
+        digest = hashlib.sha256(text.encode(errors="backslashreplace")).digest()
+        known = _statements.setdefault(hashlib.sha256(key).digest(), (digest, text[:400]))
+        if known[0] != digest:
+            differential.note("traced", query, f"one key for {known[1]} | {text[:400]}")
+
+
+@contextmanager
+def recording(connection: Any) -> Iterator[list[str]]:
+    """What is sent to the database: SQL, and the parameters with their types."""
+    statements: list[str] = []
+
+    def note(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        typed = [(type(param).__name__, repr(param)) for param in params or ()]
+        statements.append(f"{sql} {typed}")
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(note):
+        yield statements
+
+
+# --- in a transaction that has written ----------------------------------------------------------
+
+
+@contextmanager
+def pretending() -> Iterator[None]:
+    """As if the results of the connection's own transaction were everybody's, inside."""
+    _here.answers = {}
+    try:
+        yield
+    finally:
+        _here.answers = None
+
+
+def pretended() -> dict[bytes, Any] | None:
+    found: dict[bytes, Any] | None = _here.__dict__.get("answers")
+    return found
+
+
+class Clean:
+    """The state of a connection that has written nothing."""
+
+    dirty: frozenset[str] = frozenset()
+
+    def hit_limit(self, connection: Any, facts: Any) -> int:
+        return 0
+
+
+def pretended_place(place_of: Callable[..., Any]) -> Callable[..., Any]:
+    def place(connection: Any) -> Any:
+        found = place_of(connection)
+        return found if found is None or pretended() is None else (Clean(), *found[1:])
+
+    return place
+
+
+def pretended_find(find_answer: Callable[..., Any]) -> Callable[..., Any]:
+    def find(segment: Any, key: bytes, limit: int) -> Any:
+        own = pretended()
+        return find_answer(segment, key, limit) if own is None else own.get(key)
+
+    return find
+
+
+def pretended_keep(keep_answer: Callable[..., Any]) -> Callable[..., Any]:
+    def keep(segment: Any, key: bytes, cells: bytes, time: int, answer: Any, rows: Any) -> None:
+        own = pretended()
+        if own is None:
+            keep_answer(segment, key, cells, time, answer, rows)
+        else:
+            own[key] = answer
+
+    return keep
+
+
+def pretended_note(note: Callable[..., Any]) -> Callable[..., Any]:
+    def noted(captured: Any) -> None:
+        if captured is not None or pretended() is None:
+            note(captured)
+
+    return noted
+
+
+def told(hand_out: Callable[..., Any]) -> Callable[..., Any]:
+    """Tells of a transaction's own results as reads.py does of everybody's."""
+
+    def method(read: Any, result: Any) -> Any:
+        if pretended() is not None:
+            found = captures.here.found or ()
+            place = reads.place_of(read.connection)
+            if place is not None and not any(each and each.result is result for each in found):
+                captures.note_result(place[1], place[2], result)
+        return hand_out(read, result)
+
+    return method
+
+
+def noted_key(trace_key: Callable[..., Any]) -> Callable[..., Any]:
+    def key(*args: Any) -> Any:
+        _here.key = trace_key(*args)
+        return _here.key
+
+    return key
+
+
+# --- calls --------------------------------------------------------------------------------------
+
+
+def compared_call(extended: Callable[..., Any]) -> Callable[..., Any]:
+    def called(trace: Any, call: Any) -> Any:
+        longer = extended(trace, call)
+        if longer is not None:
+            compare_call(trace, longer, call.method, call.args, call.kwargs)
+        return longer
+
+    return called
+
+
+def compared_filter(filtered: Callable[..., Any]) -> Callable[..., Any]:
+    def called(trace: Any, method: Any, kwargs: dict[str, Any]) -> Any:
+        longer = filtered(trace, method, kwargs)
+        if longer is not None:
+            compare_call(trace, longer, method, (), kwargs)
+        return longer
+
+    return called
+
+
+def compare_call(trace: Any, longer: Any, method: Any, args: Any, kwargs: Any) -> None:
+    """A call that was left for later, and the same made as Django makes it."""
+    if differential.quiet():
+        return
+    said = [repr(arg) for arg in args]
+    said += [f"{name}: {type(value).__name__}" for name, value in kwargs.items()]
+    statement = f"{trace.shape.model.__name__}: {method.__qualname__}({', '.join(said)})"
+    queryset = traces.pristine(trace.shape.model, trace.shape.caching)
+    try:
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            for earlier, its_args, its_kwargs in trace.calls:
+                queryset = earlier(queryset, *its_args, **its_kwargs)
+            made = method(queryset, *args, **kwargs)
+    except Exception as error:
+        differential.note("calls", statement, f"Django raises {error!r}")
+        return
+    for warning in warned:
+        differential.note("calls", statement, f"Django warns {warning.message!r}")
+    attributes = longer.shape.attributes
+    differential.compare(
+        "calls",
+        statement,
+        *((repr(attributes[name]), repr(vars(made)[name])) for name in traces._LEFT),
+        (compiled(longer.build()), compiled(made._query)),
+    )
+
+
+def compiled(query: Any) -> str:
+    """SQL and typed parameters, or the error."""
+    connection = connections[DEFAULT_DB_ALIAS]
+    with differential.unobserved(connection):
+        try:
+            sql, params = query.get_compiler(connection=connection).as_sql()
+        except Exception as error:
+            return repr(error)
+    return f"{sql} {[(type(param).__name__, repr(param)) for param in params]}"
