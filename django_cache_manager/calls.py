@@ -75,13 +75,13 @@ class Step:
         for place, attname in enumerate(self.readers):
             if attname is not None:
                 value = values[place].__dict__.get(attname)
-                if type(value) not in _PK_TYPES:
+                if type(value) not in PK_TYPES:
                     raise Unknown
                 values[place] = value
         return tuple(values)
 
 
-_PK_TYPES: Final = (int, str, uuid.UUID)
+PK_TYPES: Final = (int, str, uuid.UUID)
 _SCALARS: Final = frozenset(
     {
         int,
@@ -111,7 +111,7 @@ def _value_type(value: Any) -> Any:
         finite = value.is_finite()
     elif kind in (list, tuple) and value:
         inner = set(map(type, value))
-        if len(inner) == 1 and (only := inner.pop()) in _PK_TYPES:
+        if len(inner) == 1 and (only := inner.pop()) in PK_TYPES:
             return kind, only
         raise Unknown
     elif isinstance(value, models.Model):
@@ -257,7 +257,7 @@ def _resolve(model: type[Model], path: list[str]) -> tuple[Any, list[str]]:
         if not field.is_relation:
             break
         if getattr(field, "attname", None) == name and field.name != name:
-            field = _target(field)
+            field = target(field)
             break
         if field.related_model is None or not hasattr(field.related_model, "_meta"):
             raise Unknown
@@ -276,7 +276,7 @@ def _resolve(model: type[Model], path: list[str]) -> tuple[Any, list[str]]:
     return field, path
 
 
-def _target(field: Any) -> Any:
+def target(field: Any) -> Any:
     """The plain field that a foreign key's values are of."""
     for _ in range(8):
         if type(field) not in _FOREIGN:
@@ -305,7 +305,7 @@ def _check_lookup(field: Any, lookup: str, kind: Any) -> str | None:
         return _check_instance(field, lookup, kind[1])
     if found is None or not _is_djangos(found) or "instance_lookups" in vars(field):
         raise Unknown
-    allowed = _TYPES_OF.get(type(_target(field)), frozenset())
+    allowed = _TYPES_OF.get(type(target(field)), frozenset())
     if lookup == "in":
         fits = type(kind) is tuple and kind[1] in allowed
     elif field.is_relation and lookup != "exact":
@@ -328,7 +328,7 @@ def _check_instance(field: Any, lookup: str, model: type[Model]) -> str:
     """Only of exactly the model that a foreign key points to."""
     if type(field) not in _FOREIGN or lookup != "exact" or model is not field.related_model:
         raise Unknown
-    _target(field)
+    target(field)
     attname: str = field.target_field.attname
     return attname
 

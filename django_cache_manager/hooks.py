@@ -20,6 +20,7 @@ import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+import django
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 from django.db.models.manager import BaseManager, Manager
@@ -66,6 +67,8 @@ _PASSIVE: Final = frozenset(
     }
 )
 _OPEN_ENDED: Final = frozenset({"copy", "stream"})
+
+_SINCE_6_0: Final = ("returning_fields",) if django.VERSION >= (6, 0) else ()
 
 # What is patched or overridden, and its parameters on the Djangos that this package supports.
 _EXPECTED: Final[dict[tuple[type, str], tuple[str, ...]]] = {
@@ -126,6 +129,7 @@ _EXPECTED: Final[dict[tuple[type, str], tuple[str, ...]]] = {
     (QuerySet, "get"): ("self", "*args", "kwargs"),
     (QuerySet, "in_bulk"): ("self", "id_list", "field_name"),
     (QuerySet, "aggregate"): ("self", "*args", "kwargs"),
+    (QuerySet, "_update"): ("self", "values", *_SINCE_6_0),
 }
 
 _QUERYSET: Final[dict[str, Callable[[Any], Any]]] = {
@@ -156,6 +160,7 @@ _QUERYSET: Final[dict[str, Callable[[Any], Any]]] = {
     "get": querysets.get,
     "in_bulk": querysets.privately,
     "aggregate": querysets.aggregate,
+    "_update": querysets.update,
 }
 """What of a queryset can do without its Query; the reasons are in traces.py."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from . import answers, calls, policy, traces
+from . import answers, calls, policy, traces, updates
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -221,5 +221,23 @@ def get(original: Method) -> Method:
         if longer is not None and not longer.shape.prefetches:
             return answers.answer(self, longer, answers.ONE, original)
         return unfiltered(self.filter(*args, **kwargs) if args or kwargs else self)
+
+    return method
+
+
+# --- writes -------------------------------------------------------------------------------------
+
+
+def update(original: Method) -> Method:
+    """_update(), by which a model is saved; Django 6 passes the fields to be returned too."""
+
+    def method(self: Any, values: Any, *returning: Any) -> Any:
+        trace = None if self._trace is None or any(returning) else traces.resolved(self)
+        if trace is not None and self._db is not None:
+            rows = updates.update(self._db, trace, values)
+            if rows is not None:
+                self._result_cache = None
+                return [()] * rows if returning and returning[0] is not None else rows
+        return original(self, values, *returning)
 
     return method

@@ -95,7 +95,8 @@ def portable(value: Any, seen: frozenset[int] = frozenset()) -> Any:
     if isinstance(value, memoryview):
         return ["memoryview", repr(bytes(value))]
     if type(value).__repr__ is object.__repr__:
-        return [type(value).__qualname__, portable(vars(value), seen | {id(value)})]
+        attributes = getattr(value, "__dict__", {})
+        return [type(value).__qualname__, portable(attributes, seen | {id(value)})]
     return [type(value).__qualname__, repr(value)]
 
 
@@ -117,7 +118,9 @@ def portable_instance(instance: models.Model, seen: frozenset[int]) -> Any:
         list(vars(instance)).index("_state"),
         attributes,
         sorted([key, portable(value, seen)] for key, value in (prefetched or {}).items()),
-        sorted([key, repr(value)] for key, value in state.items() if key != "fields_cache"),
+        sorted(
+            [key, portable(value, seen)] for key, value in state.items() if key != "fields_cache"
+        ),
         None if cached is None else [[k, portable(v, seen)] for k, v in cached.items()],
     ]
 

@@ -1,0 +1,194 @@
+"""The UPDATE of `Model.save()`: compiled once for a shape and the columns that it sets.
+
+Its text depends on the columns, and on which of the values are None. What Django has compiled the
+first time is kept if its parameters are just what the fields make of the values, in their order,
+and the primary key's. Whatever isn't exactly so is compiled each time.
+"""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+from operator import is_
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from django.core.exceptions import EmptyResultSet
+from django.db.models import BinaryField, sql
+from django.db.models.sql.compiler import SQLUpdateCompiler
+
+from . import conf
+from .calls import PK_TYPES, PLAIN_TYPES, target
+from .reads import connection_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from django.db.backends.base.base import BaseDatabaseWrapper
+    from django.db.models import Field, Model
+
+    from .traces import Trace
+
+    Values = Sequence[tuple[Field[Any, Any], type[Model] | None, Any]]
+    Sql = tuple[str, tuple[Any, ...]]
+
+MEMO_STATEMENTS: Final = 1024
+
+_VALUES: Final = PLAIN_TYPES | {float, decimal.Decimal, datetime.datetime, datetime.time}
+"""Types without methods of an expression or of a model."""
+
+_EXPRESSIONS: Final = ("resolve_expression", "prepare_database_save", "as_sql")
+_PLACEHOLDERS: Final = ("get_placeholder", "get_placeholder_sql")
+_DJANGOS: Final = {
+    name: vars(SQLUpdateCompiler)[name] for name in ("as_sql", "execute_sql", "pre_sql_setup")
+}
+
+
+class Statement(NamedTuple):
+    """An UPDATE by primary key, and what it was made of."""
+
+    text: str
+    table: str
+    fields: tuple[Field[Any, Any], ...]
+    columns: tuple[str | None, ...]
+    key: Field[Any, Any]
+    nulls: bool
+    """Whether None is a parameter, as since Django 6.1."""
+    least: int
+    greatest: int
+
+
+_statements: dict[tuple[Any, ...], Statement | None] = {}
+
+
+def forget() -> None:
+    _statements.clear()
+
+
+conf.on_change(forget)
+
+
+def update(alias: str, trace: Trace, values: Values) -> int | None:
+    """The number of rows, as `QuerySet._update()` returns it; None: not done, it is Django's to do.
+
+    Raises what the fields and the database raise.
+    """
+    if not _goes_by_key(trace):
+        return None
+    connection = connection_of(alias)
+    made = _made(connection, trace, values)
+    if made is None:
+        return None
+    cursor = connection.cursor()
+    try:
+        cursor.execute(*made)
+        rows: int = cursor.rowcount
+        return rows
+    finally:
+        cursor.close()
+
+
+def _made(connection: BaseDatabaseWrapper, trace: Trace, values: Values) -> Sql | None:
+    """Text and parameters."""
+    fields = tuple([field for field, _, _ in values])
+    identity = (
+        trace.shape.number,
+        type(connection),
+        *[field.attname for field in fields],
+        *[value is None for _, _, value in values],
+    )
+    if not all(type(value) in _VALUES or _is_value(value) for _, _, value in values):
+        return None
+    if identity in _statements:
+        known = _statements[identity]
+        if known is None or not _holds(known, trace, fields):
+            return None
+        parameters = _parameters(connection, known.key, known.nulls, trace, values)
+        return None if parameters is None else (known.text, parameters)
+    compiled = _compiled(connection, trace, values)
+    if len(_statements) >= MEMO_STATEMENTS:
+        forget()
+    _statements[identity] = compiled and _learnt(connection, trace, values, *compiled)
+    return compiled
+
+
+def _is_value(value: Any) -> bool:
+    return not any(hasattr(value, name) for name in _EXPRESSIONS)
+
+
+def _goes_by_key(trace: Trace) -> bool:
+    """Whether a primary key says which rows."""
+    if len(trace.calls) != 1:
+        return False
+    _, _, names = trace.calls[0]
+    return [*names] == ["pk"] and type(trace.values[0]) in PK_TYPES
+
+
+def _holds(statement: Statement, trace: Trace, fields: tuple[Field[Any, Any], ...]) -> bool:
+    """Whether the model is as it was; an integer out of range has no UPDATE."""
+    value = trace.values[0]
+    return (
+        statement.table == trace.shape.model._meta.db_table
+        and all(map(is_, statement.fields, fields))
+        and statement.columns == tuple([field.column for field in fields])
+        and (type(value) is not int or statement.least <= value <= statement.greatest)
+    )
+
+
+def _parameters(
+    connection: BaseDatabaseWrapper,
+    key: Field[Any, Any],
+    nulls: bool,
+    trace: Trace,
+    values: Values,
+) -> tuple[Any, ...] | None:
+    """None where the text depends on what a field makes of its value."""
+    parameters = []
+    for field, _, value in values:
+        prepared = field.get_db_prep_save(value, connection)
+        if (prepared is None) is not (value is None):
+            return None
+        if type(prepared) not in _VALUES and not _is_value(prepared):
+            return None
+        if nulls or prepared is not None:
+            parameters.append(prepared)
+    return (*parameters, key.get_db_prep_value(trace.values[0], connection))
+
+
+def _compiled(connection: BaseDatabaseWrapper, trace: Trace, values: Values) -> Sql | None:
+    """Text and parameters as Django makes them, unless it isn't Django that does."""
+    query: Any = trace.build().chain(sql.UpdateQuery)
+    query.add_update_fields(values)
+    compiler = query.get_compiler(connection=connection)
+    if not type(compiler).__module__.startswith("django.db.") or any(
+        vars(SQLUpdateCompiler)[name] is not function for name, function in _DJANGOS.items()
+    ):
+        return None
+    try:
+        text, parameters = compiler.as_sql()
+    except EmptyResultSet:
+        return None
+    return (text, parameters) if text else None
+
+
+def _learnt(
+    connection: BaseDatabaseWrapper,
+    trace: Trace,
+    values: Values,
+    text: str,
+    parameters: tuple[Any, ...],
+) -> Statement | None:
+    options = trace.shape.model._meta
+    fields = tuple([field for field, _, _ in values])
+    for field in fields:
+        if type(field) is not BinaryField and any(hasattr(field, name) for name in _PLACEHOLDERS):
+            return None
+    key: Field[Any, Any] = target(options.pk)
+    nulls = len(parameters) == len(values) + 1
+    expected = _parameters(connection, key, nulls, trace, values)
+    if expected != parameters or [*map(type, expected)] != [*map(type, parameters)]:
+        return None
+    least, greatest = 0, 0
+    if type(trace.values[0]) is int:
+        least, greatest = connection.ops.integer_field_range(key.get_internal_type())
+    columns = tuple([field.column for field in fields])
+    return Statement(text, options.db_table, fields, columns, key, nulls, least, greatest)
