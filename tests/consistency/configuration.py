@@ -11,7 +11,7 @@ PLAN = plans.load()
 def _sqlite(mode: str | None) -> dict[str, Any]:
     journal = "WAL" if PLAN.database == "sqlite-wal" else "DELETE"
     options = {
-        "timeout": 10,
+        "timeout": 2,
         "transaction_mode": mode,
         "init_command": f"PRAGMA journal_mode={journal}; PRAGMA synchronous=NORMAL",
     }
@@ -65,3 +65,19 @@ DJANGO_CACHE_MANAGER: dict[str, Any] = {
     "TRIGGERS": {"registers_counter": [], "registers_owned": [], "registers_twin": []},
     **(TINY_SEGMENT if PLAN.has("evict") else {}),
 }
+
+_CACHES = "django.core.cache.backends"
+_KEPT = 40
+"""Entries of a cache in a process that is to evict all the time."""
+
+CACHES: dict[str, Any] = {"default": {"BACKEND": f"{_CACHES}.dummy.DummyCache"}}
+if PLAN.store == "redis":
+    CACHES["django_cache_manager.cache_backend"] = {
+        "BACKEND": f"{_CACHES}.redis.RedisCache",
+        "LOCATION": PLAN.redis,
+    }
+elif PLAN.store == "locmem":
+    CACHES["django_cache_manager.cache_backend"] = {
+        "BACKEND": f"{_CACHES}.locmem.LocMemCache",
+        "OPTIONS": {"MAX_ENTRIES": _KEPT} if PLAN.has("evict") else {},
+    }

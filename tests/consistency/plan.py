@@ -23,13 +23,18 @@ NEMESES = {
     "server-kill": "the server is killed by SIGKILL and started again",
     "evict": "a tiny segment, whose entries are evicted all the time, and clashing cells",
     "remove-segment": "the segment's file is removed",
+    "store-kill": "Redis is killed by SIGKILL and started again, empty",
     "interrupt": "a signal's handler raises in the middle of an operation, as soft time limits do",
     "threads": "two threads in every other process",
     "fork": "processes fork others that work on, and others that only live on",
 }
+STORES = ("segment", "redis", "locmem")
 FAMILIES = ("counter", "twin", "owned", "part", "pile", "box")
 OF_SERVERS = frozenset({"slow-statement", "slow-commit", "terminate", "cut", "server-kill"})
 POSTGRESQL_ONLY = frozenset({"slow-commit"})
+OF_REDIS = frozenset({"store-kill"})
+LASTING = frozenset({"evict", "threads"})
+"""What a run is built with, so that it takes no turns."""
 TINY_SEGMENT = {"SIZE": "1M", "CELLS": 64, "SLOTS": 64, "MAX_ENTRY": "4K"}
 
 
@@ -47,9 +52,20 @@ class Plan:
     found."""
     families: tuple[str, ...] = FAMILIES
     """What is read and written; fewer meet more often."""
+    turns: float = 0.0
+    """Seconds. The nemeses take turns: all of them, then one alone, then the next one alone, and
+    again. 0: all of them, all the time."""
+    store: str = "segment"
+    """Where the rows are kept: the segment, or a Django cache."""
     folder: str = ""
     port: int = 0
     """The server's."""
+    redis: str = ""
+    """Its address."""
+
+    @property
+    def name(self) -> str:
+        return self.database if self.store == "segment" else f"{self.database}, {self.store}"
 
     @property
     def is_sqlite(self) -> bool:
@@ -62,6 +78,19 @@ class Plan:
     def has(self, nemesis: str) -> bool:
         return nemesis in self.nemeses
 
+    def turn(self, deadline: int, now: int) -> tuple[int, tuple[str, ...]]:
+        """Which turn it is of a run that ends at `deadline` (0: not known yet), and the nemeses
+        it lets loose."""
+        if not self.turns or not deadline:
+            return 0, self.nemeses
+        number = max(0, int((now - deadline + self.seconds * 1e9) / (self.turns * 1e9)))
+        lasting = tuple(one for one in self.nemeses if one in LASTING)
+        others = [one for one in self.nemeses if one not in LASTING]
+        third, alone = divmod(number, 3)
+        if alone == 0 or not others:
+            return number, self.nemeses
+        return number, (*lasting, others[(2 * third + alone - 1) % len(others)])
+
     def path(self, *parts: str) -> Path:
         return Path(self.folder, *parts)
 
@@ -73,7 +102,9 @@ class Plan:
     def command(self) -> str:
         """The command that does the same again, as far as the machine's scheduler lets it."""
         words = ["python -m tests.consistency.prove --database", self.database]
-        words += ["--seconds", f"{self.seconds:g}", "--seed", str(self.seed)]
+        words += ["--store", self.store] if self.store != "segment" else []
+        words += ["--seconds", f"{self.seconds:g}", "--turns", f"{self.turns:g}"]
+        words += ["--seed", str(self.seed)]
         words += ["--processes", str(self.processes)]
         words += ["--nemesis", ",".join(self.nemeses) or "none"]
         if self.families != FAMILIES:
@@ -91,7 +122,9 @@ def load() -> Plan:
     return Plan(**fields)
 
 
-def nemeses_for(database: str) -> tuple[str, ...]:
+def nemeses_for(database: str, store: str = "segment") -> tuple[str, ...]:
     """All that a database can meet."""
     impossible = {"postgresql": frozenset(), "mariadb": POSTGRESQL_ONLY}.get(database, OF_SERVERS)
+    if store != "redis":
+        impossible |= OF_REDIS
     return tuple(name for name in NEMESES if name not in impossible)

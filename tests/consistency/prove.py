@@ -14,8 +14,14 @@ import sys
 from pathlib import Path
 
 from tests.consistency import history, judge, supervisor
-from tests.consistency.plan import DATABASES, FAMILIES, NEMESES, Plan, nemeses_for
+from tests.consistency.plan import DATABASES, FAMILIES, NEMESES, STORES, Plan, nemeses_for
 
+ALL_RUNS = (
+    *((database, "segment", 1.0) for database in DATABASES),
+    ("postgresql", "redis", 0.25),
+    ("sqlite-wal", "locmem", 0.25),
+)
+"""Each with its share of --seconds."""
 HEADINGS = (
     "database",
     "reads",
@@ -34,9 +40,13 @@ def arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--database", choices=(*DATABASES, "all"), default="all")
+    parser.add_argument("--store", choices=STORES, default="segment", help="where rows are kept")
     parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument(
+        "--turns", type=float, default=5, help="seconds of a nemesis's turn; 0: all at all times"
+    )
     parser.add_argument("--seed", type=int, default=None)
-    parser.add_argument("--processes", type=int, default=8)
+    parser.add_argument("--processes", type=int, default=12)
     names = "\n".join(f"{name}: {what}" for name, what in NEMESES.items())
     parser.add_argument("--nemesis", default="all", help=f"all, none, or names by commas. {names}")
     parser.add_argument("--families", default=",".join(FAMILIES), help="which registers, by commas")
@@ -48,8 +58,8 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def chosen(names: str, database: str) -> tuple[str, ...]:
-    possible = nemeses_for(database)
+def chosen(names: str, database: str, store: str) -> tuple[str, ...]:
+    possible = nemeses_for(database, store)
     if names == "all":
         return possible
     wanted = () if names == "none" else tuple(names.split(","))
@@ -73,7 +83,7 @@ def row(result: supervisor.Result) -> tuple[str, ...]:
     )
     violations = ", ".join(f"{rule} {n}" for rule, n in verdict.violations.items()) or "0"
     return (
-        result.plan.database,
+        result.plan.name,
         *counts,
         violations,
         f"{result.seconds:.0f}",
@@ -95,7 +105,8 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "proof.md"
 PREAMBLE = """# The proof, as last run
 
 Written by `make prove`. Real processes read and write registers in a real database through the
-cache, while everything goes wrong that the second table names; every read is judged afterwards
+cache, while everything goes wrong that the second table names: all of it together for a few
+seconds, then one of it alone, then the next one alone, and again. Every read is judged afterwards
 (tests/consistency/judge.py). A violation is a read that was stale, rolled back, not yet
 committed, torn between two instants, or blind to its own writes. See [what is
 promised](consistency.md).
@@ -107,6 +118,17 @@ random moments and at named places.
 """
 
 
+def total(results: list[supervisor.Result]) -> str:
+    verdicts = [result.verdict for result in results]
+    reads, hits, violations = (
+        sum(verdict.reads for verdict in verdicts),
+        sum(verdict.hits for verdict in verdicts),
+        sum(verdict.violations.total() for verdict in verdicts),
+    )
+    kills = sum(result.kills for result in results)
+    return f"In all: {reads} reads, {hits} hits, {kills} kills, {violations} violations."
+
+
 def page(results: list[supervisor.Result]) -> str:
     """docs/proof.md: what `make prove` has found."""
     rows = [row(result) for result in results]
@@ -115,13 +137,15 @@ def page(results: list[supervisor.Result]) -> str:
         f"| {' | '.join(HEADINGS)} |",
         f"|{'---|' * len(HEADINGS)}",
         *(f"| {' | '.join(cells)} |" for cells in rows),
+        "",
+        total(results),
         LEGEND,
         "| database | what went wrong | the command |",
         "|---|---|---|",
     ]
     for result in results:
         plan = result.plan
-        lines.append(f"| {plan.database} | {', '.join(plan.nemeses)} | `{plan.command()}` |")
+        lines.append(f"| {plan.name} | {', '.join(plan.nemeses)} | `{plan.command()}` |")
     return "\n".join(lines) + "\n"
 
 
@@ -144,13 +168,16 @@ def main() -> int:
         return replay(given.replay)
     seed = given.seed if given.seed is not None else random.randrange(10**6)
     results = []
-    for database in DATABASES if given.database == "all" else (given.database,):
+    one = ((given.database, given.store, 1.0),)
+    for database, store, share in ALL_RUNS if given.database == "all" else one:
         plan = Plan(
             database=database,
-            seconds=given.seconds,
+            store=store,
+            turns=given.turns,
+            seconds=given.seconds * share,
             seed=seed,
             processes=given.processes,
-            nemeses=chosen(given.nemesis, database),
+            nemeses=chosen(given.nemesis, database, store),
             cache=not given.without_cache,
             broken=given.broken,
             families=tuple(given.families.split(",")),
@@ -171,6 +198,7 @@ def main() -> int:
         if result.kept:
             print(f"the history is in {result.kept}")
     print(table([row(result) for result in results]))
+    print(total(results))
     if given.write:
         PAGE.write_text(page(results))
         print(f"written: {PAGE.relative_to(PAGE.parents[1])}")

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
@@ -33,7 +33,10 @@ ENGINE_POINTS = (
 ).split()
 DRIVER_POINTS = ("sent", "executed", "before-commit", "committed")
 LEAST_HIT_SHARE = 0.3
+REDIS_OPTIONS = ["--maxmemory", "3mb", "--maxmemory-policy", "allkeys-lru"]
 HUNG_SECONDS = 60.0
+LONGEST_TURN_WAIT = 3.0
+"""Seconds: each nemesis comes at least once in its turn, however rare it is otherwise."""
 
 
 class RunError(Exception):
@@ -77,7 +80,7 @@ class Process:
         if self.number % 3 == 2:
             environment[worker.WITHOUT_L1] = "1"
         self.point = ""
-        if self.run.plan.has("failpoint") and self.run.random.random() < 0.7:
+        if "failpoint" in self.run.loose() and self.run.random.random() < 0.7:
             self._choose_point(environment)
         self.child = self.run.fork(self.name, environment)
 
@@ -119,8 +122,13 @@ class Run:
             self.server = servers.PostgreSQL()
         elif plan.is_mysql:
             self.server = servers.MariaDB(options=["--innodb-lock-wait-timeout=3"])
-        port = self.server.port if self.server else 0
-        self.plan = dataclasses.replace(plan, folder=str(folder), port=port)
+        self.redis = servers.Redis(REDIS_OPTIONS) if plan.store == "redis" else None
+        self.plan = dataclasses.replace(
+            plan,
+            folder=str(folder),
+            port=self.server.port if self.server else 0,
+            redis=self.redis.url if self.redis else "",
+        )
         self.random = random.Random(f"nemeses {plan.seed}")
         self.deadline = 0
         self.pipes = [os.pipe2(os.O_NONBLOCK) for _ in range(plan.processes)]
@@ -206,6 +214,8 @@ class Run:
         if self.server:
             self.server.start()
             self.server.execute("CREATE DATABASE registers")
+        if self.redis:
+            self.redis.start()
         self._once("prepare")
         self.zygote = Zygote(self._spawn_zygote)
 
@@ -225,23 +235,24 @@ class Run:
         written = self.plan.path("deadline.new")
         written.write_text(str(self.deadline))
         written.rename(self.plan.path(worker.DEADLINE))
-        timers = [Timer(*timer) for timer in self._nemeses()]
+        timers = {
+            "kill": Timer(self._kill, 0.8),
+            "terminate": Timer(self._terminate, 0.5),
+            "remove-segment": Timer(self._remove_segment, 5.0),
+            "store-kill": Timer(self._kill_redis, 3.0),
+            "server-kill": Timer(self._kill_server, 8.0),
+        }
         while not self.over():
             time.sleep(0.02)
             for process in self.processes:
                 process.attend()
-            for timer in timers:
-                timer.attend(self.random)
+            loose = self.loose()
+            for name, timer in timers.items():
+                timer.attend(self.random, name in loose)
 
-    def _nemeses(self) -> Iterator[tuple[Callable[[], None], float]]:
-        if self.plan.has("kill"):
-            yield self._kill, 0.8
-        if self.plan.has("terminate"):
-            yield self._terminate, 0.5
-        if self.plan.has("remove-segment"):
-            yield self._remove_segment, 5.0
-        if self.plan.has("server-kill"):
-            yield self._kill_server, 8.0
+    def loose(self) -> tuple[str, ...]:
+        """The nemeses whose turn it is."""
+        return self.plan.turn(self.deadline, history.now())[1]
 
     def over(self) -> bool:
         return bool(self.deadline) and history.now() >= self.deadline
@@ -275,6 +286,11 @@ class Run:
         for path in self.plan.path("segments").glob("*.segment"):
             path.unlink(missing_ok=True)
             self.log.note(f"removed {path.name}")
+
+    def _kill_redis(self) -> None:
+        assert self.redis is not None
+        self.redis.kill()
+        self.redis.start()
 
     def _kill_server(self) -> None:
         assert self.server is not None
@@ -376,21 +392,26 @@ class Run:
         for pipe in self.pipes:
             for end in pipe:
                 os.close(end)
-        if self.server:
-            self.server.remove()
+        for server in (self.server, self.redis):
+            if server:
+                server.remove()
         shutil.rmtree(self.plan.folder, ignore_errors=True)
 
 
 class Timer:
-    """Calls a nemesis again and again, `mean` seconds apart on average."""
+    """Calls a nemesis again and again, `mean` seconds apart on average, while it is its turn."""
 
     def __init__(self, act: Callable[[], None], mean: float) -> None:
         self.act = act
         self.mean = mean
-        self.next = time.monotonic() + mean
+        self.next: float | None = None
 
-    def attend(self, chance: random.Random) -> None:
-        if time.monotonic() >= self.next:
+    def attend(self, chance: random.Random, its_turn: bool) -> None:
+        if not its_turn:
+            self.next = None
+        elif self.next is None:
+            self.next = time.monotonic() + chance.random() * min(self.mean, LONGEST_TURN_WAIT)
+        elif time.monotonic() >= self.next:
             self.act()
             self.next = time.monotonic() + chance.uniform(0.2, 1.8) * self.mean
 

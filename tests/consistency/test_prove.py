@@ -25,6 +25,14 @@ def test_no_read_is_stale(database: str) -> None:
     assert result.kills, "no process was killed"
 
 
+@pytest.mark.parametrize("store", ["redis", "locmem"])
+def test_no_read_is_stale_with_the_rows_in_a_django_cache(store: str) -> None:
+    nemeses = nemeses_for("sqlite-wal", store)
+    plan = Plan("sqlite-wal", SECONDS, seed=4, processes=6, nemeses=nemeses, store=store)
+    result = supervisor.run(plan)
+    assert not result.failed, show(result)
+
+
 @pytest.mark.parametrize("database", ["sqlite-wal", "postgresql", "mariadb"])
 def test_no_false_alarm_without_a_cache(database: str) -> None:
     plan = Plan(database, 4.0, seed=2, processes=6, nemeses=nemeses_for(database), cache=False)

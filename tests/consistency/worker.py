@@ -73,10 +73,16 @@ class HandOff:
 
 
 class Worker:
-    def __init__(self, plan: plans.Plan, name: str, deadline: int) -> None:
+    def __init__(
+        self, plan: plans.Plan, name: str, deadline: int, without: tuple[str, ...] = ()
+    ) -> None:
+        """`without`: nemeses that this worker is not to meet."""
         from tests.consistency.operations import Operations
 
+        self.whole = plan
+        self.without = without
         self.plan = plan
+        self.turn = -1
         self.name = name
         self.hand_off = HandOff(name)
         log = Log(plan.path("history", f"{name}.jsonl"))
@@ -86,16 +92,23 @@ class Worker:
         self.children = 0
         # SQLite forbids to fork with a connection open, as another thread's may be.
         self.has_threads = plan.has("threads") and int(name[1 : name.index(".")]) % 2 == 1
-        self._arm()
+        self._take_turn()
 
-    def _arm(self) -> None:
+    def _take_turn(self) -> None:
+        """Goes over to the nemeses whose turn it is."""
+        number, nemeses = self.whole.turn(self.deadline, now())
+        if number == self.turn:
+            return
+        self.turn = number
+        nemeses = tuple(one for one in nemeses if one not in self.without)
+        self.plan = self.operations.plan = dataclasses.replace(self.whole, nemeses=nemeses)
         # Together with everything else long marks would leave no hits to judge.
-        slow_write = 0.3 if len(self.plan.nemeses) < ALL_AT_ONCE else 0.1
+        slow_write = 0.3 if len(nemeses) < ALL_AT_ONCE else 0.1
         faults.arm(
-            self.name,
+            f"{self.name} {number}",
             slow_store=0.03 if self.plan.has("slow-store") else 0.0,
             slow_write=slow_write if self.plan.has("slow-write") else 0.0,
-            sleeper=0.01 if self.plan.has("fork") else 0.0,
+            sleeper=0.01 if self.plan.has("fork") and not self.has_threads else 0.0,
             cut=0.3 if self.plan.has("cut") else 0.0,
         )
 
@@ -103,6 +116,7 @@ class Worker:
         """Operations until the deadline, or so many."""
         while now() < self.deadline and steps > 0:
             steps -= 1
+            self._take_turn()
             try:
                 self._answer(self.random.random() < 0.02)
                 if self.plan.has("interrupt") and self.random.random() < 0.06:
@@ -114,17 +128,15 @@ class Worker:
 
     def work_twice(self) -> None:
         """As `work`, in two threads."""
-        alone = tuple(one for one in self.plan.nemeses if one not in ("fork", "interrupt"))
-        plan = dataclasses.replace(self.plan, nemeses=alone)
-        other = threading.Thread(target=self._work_in_thread, args=(plan,))
+        other = threading.Thread(target=self._work_in_thread)
         other.start()
         self.work()
         other.join()
 
-    def _work_in_thread(self, plan: plans.Plan) -> None:
+    def _work_in_thread(self) -> None:
         from django.db import connections
 
-        Worker(plan, f"{self.name}t", self.deadline).work()
+        Worker(self.whole, f"{self.name}t", self.deadline, ("fork", "interrupt")).work()
         connections.close_all()
 
     def _interrupted_step(self) -> None:
@@ -158,7 +170,7 @@ class Worker:
             self.operations.log.note(f"failed: {error!r:.300}")
         else:
             text = "".join(traceback.format_exception(error))
-            self.operations.log.violation("raised", text[-1500:])
+            self.operations.log.violation("raised", text)
         for alias in ("default", "second"):
             self.operations.heal(alias)
 
@@ -174,22 +186,22 @@ class Worker:
 
     def _step(self) -> None:
         operations, drawn = self.operations, self.random.random()
-        if drawn < 0.15:
+        if drawn < 0.25:
             operations.write()
-        elif drawn < 0.25:
+        elif drawn < 0.35:
             operations.read_block()
-        elif drawn < 0.28:
+        elif drawn < 0.38:
             family, k = operations.one()
             operations.truth(family, k, self.random.choice(("default", "second")))
-        elif drawn < 0.32 and self.plan.has("evict"):
+        elif drawn < 0.42 and self.plan.has("evict"):
             from tests.consistency.reads import filler
 
             for _ in range(5):
                 filler("default", self.random.randrange(FILLERS))
-        elif drawn < 0.323 and self.plan.has("fork") and not self.has_threads:
+        elif drawn < 0.423 and self.plan.has("fork") and not self.has_threads:
             self._fork()
         else:
-            operations.read_some(self.random.randint(2, 10))
+            operations.read_pages()
 
     def _fork(self) -> None:
         """A child that works on. Django asks that connections are closed before; what the package
@@ -212,11 +224,7 @@ class Worker:
             faulthandler.dump_traceback_later(CHILD_SECONDS, exit=True)
             for stream in (0, 1):
                 os.dup2(os.open(os.devnull, os.O_RDWR), stream)
-            child = Worker(self.plan, name, self.deadline)
-            faults.sleeper = 0.0
-            others = tuple(one for one in self.plan.nemeses if one != "fork")
-            child.plan = dataclasses.replace(self.plan, nemeses=others)
-            child.work(CHILD_STEPS)
+            Worker(self.whole, name, self.deadline, ("fork",)).work(CHILD_STEPS)
             status = 0
         finally:
             os._exit(status)

@@ -133,14 +133,15 @@ class Server:
 
 
 class Redis(Server):
-    def __init__(self) -> None:
+    def __init__(self, options: Sequence[str] = ()) -> None:
         super().__init__("redis")
+        self.options = list(options)
         self.program = find_program("redis-server", "redis-server")
 
     def command(self) -> list[str]:
         port, folder = str(self.port), str(self.folder)
         options = ["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", folder]
-        return [self.program, "--port", port, *options]
+        return [self.program, "--port", port, *options, *self.options]
 
     @property
     def url(self) -> str:
