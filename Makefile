@@ -60,7 +60,7 @@ lint: setup-lint ## Formatting, linters, types and static analysis
 	@scripts/lint
 
 .PHONY: bench
-bench: setup ## Measures hits and writes against the uncached query in the same run
+bench: setup-bench ## Measures hits, misses and writes beside no cache and other caches (10 minutes)
 	@$(PYTHON_BIN) bench/run.py $(BENCH_ARGS)
 
 .PHONY: counts
@@ -93,7 +93,7 @@ clean: ## Removes what was built (not the virtual environment)
 
 # ---------------------------------------------------------------- set-up
 
-.PHONY: setup setup-test setup-lint engine
+.PHONY: setup setup-test setup-lint setup-bench engine
 setup: packages-build $(VENV)/.sample engine
 
 setup-test: packages-test $(VENV)/.sample $(VENV)/.test engine
@@ -102,8 +102,13 @@ setup-test: packages-test $(VENV)/.sample $(VENV)/.test engine
 
 setup-lint: packages-lint $(VENV)/.sample $(VENV)/.test $(VENV)/.lint engine
 
-.PHONY: packages-build packages-test packages-lint
-packages-build packages-test packages-lint: packages-%:
+# The newest Django runs on the newest Python at hand.
+setup-bench: packages-bench $(VENV)/.sample $(VENV)/.bench engine
+	@newest=$$(scripts/pythons | tail -n 1); \
+	  case $$newest in 3.11*) ;; *) scripts/other-python $$newest ;; esac
+
+.PHONY: packages-build packages-test packages-lint packages-bench
+packages-build packages-test packages-lint packages-bench: packages-%:
 	@scripts/system-packages $*
 
 $(VENV)/.sample: requirements/build.txt requirements/sample.txt | packages-build
@@ -112,6 +117,10 @@ $(VENV)/.sample: requirements/build.txt requirements/sample.txt | packages-build
 
 $(VENV)/.test: requirements/test.txt requirements/apps.txt $(VENV)/.sample
 	@scripts/venv $(VENV) requirements/test.txt requirements/apps.txt
+	@touch $@
+
+$(VENV)/.bench: requirements/bench.txt $(VENV)/.sample
+	@scripts/venv $(VENV) $<
 	@touch $@
 
 $(VENV)/.lint: requirements/lint.txt $(VENV)/.sample

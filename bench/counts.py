@@ -9,7 +9,6 @@ runs, they are shown and not compared.
 
 import argparse
 import json
-import os
 import platform
 import re
 import subprocess
@@ -20,7 +19,7 @@ from pathlib import Path
 import django
 
 from operations import LOOPS, NAMES
-from run import prepare, shm
+from places import sqlite
 
 HERE = Path(__file__).resolve().parent
 KEPT = HERE / "counts.json"
@@ -39,18 +38,7 @@ def surroundings() -> dict[str, str]:
 
 def count() -> dict[str, int]:
     """Instructions of one operation, by its name."""
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        tempfile.TemporaryDirectory(dir=shm()) as segments,
-    ):
-        environment = {
-            **os.environ,
-            "SAMPLE_DATABASE": str(Path(folder) / "bench.sqlite3"),
-            "BENCH_LOCATION": segments,
-            "BENCH_PROCESS": "on",
-            "PYTHONHASHSEED": "0",
-        }
-        prepare({**environment, "SAMPLE_CACHE": "0"})
+    with tempfile.TemporaryDirectory() as folder, sqlite("counts") as place:
         library = Path(folder) / "marks.so"
         compile_ = ["gcc", "-O2", "-shared", "-fPIC", "-o", str(library), str(HERE / "marks.c")]
         subprocess.run(compile_, check=True)
@@ -64,7 +52,7 @@ def count() -> dict[str, int]:
                 str(HERE / "counts_worker.py"),
                 str(library),
             ],
-            env=environment,
+            env={**place.environment, "BENCH_PROCESS": "on", "PYTHONHASHSEED": "0"},
             check=False,
             capture_output=True,
             text=True,

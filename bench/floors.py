@@ -9,21 +9,21 @@ from typing import Any
 from django_cache_manager import _engine, row_plans
 from django_cache_manager.results import conversion_of
 
-Read = Callable[[bool], Any]
+Read = Callable[[], Any]
 
 
 @cache
-def ready(queryset: Callable[[bool], Any]) -> tuple[Any, list[Any]]:
+def ready(queryset: Read) -> tuple[Any, list[Any]]:
     """The compiler of a queryset that is a hit, and its converted rows."""
-    list(queryset(True))
-    compiler = queryset(True).query.get_compiler("default")
+    list(queryset())
+    compiler = queryset().query.get_compiler("default")
     conversion = conversion_of(compiler, compiler.execute_sql())
     if conversion is None:
         raise SystemExit("the benchmark's rows are not kept converted")
     return compiler, conversion.rows
 
 
-def in_c(queryset: Callable[[bool], Any]) -> Any:
+def in_c(queryset: Read) -> Any:
     compiler, rows = ready(queryset)
     native = row_plans.plan_of(compiler).native
     if native is None:
@@ -31,14 +31,14 @@ def in_c(queryset: Callable[[bool], Any]) -> Any:
     return native.build(rows, "default")
 
 
-def by_from_db(queryset: Callable[[bool], Any]) -> list[Any]:
+def by_from_db(queryset: Read) -> list[Any]:
     compiler, rows = ready(queryset)
     return list(
         row_plans._by_from_db(row_plans.plan_of(compiler), rows, "default", {}, None, False)
     )
 
 
-def in_python(queryset: Callable[[bool], Any]) -> list[Any]:
+def in_python(queryset: Read) -> list[Any]:
     """Of models without select_related(): no __init__, no signals, attributes by the dict."""
     from django.db.models.base import ModelState
 
@@ -55,23 +55,23 @@ def in_python(queryset: Callable[[bool], Any]) -> list[Any]:
     return made
 
 
-def dicts_in_c(queryset: Callable[[bool], Any]) -> list[Any]:
+def dicts_in_c(queryset: Read) -> list[Any]:
     _, rows = ready(queryset)
     return _engine.row_dicts(rows, names_of(queryset))
 
 
-def dicts_in_python(queryset: Callable[[bool], Any]) -> list[Any]:
+def dicts_in_python(queryset: Read) -> list[Any]:
     _, rows = ready(queryset)
     names = names_of(queryset)
     return [dict(zip(names, row, strict=True)) for row in rows]
 
 
 @cache
-def names_of(queryset: Callable[[bool], Any]) -> tuple[str, ...]:
-    query = queryset(True).query
+def names_of(queryset: Read) -> tuple[str, ...]:
+    query = queryset().query
     return (*query.extra_select, *query.values_select, *query.annotation_select)
 
 
-def copied(queryset: Callable[[bool], Any]) -> list[Any]:
+def copied(queryset: Read) -> list[Any]:
     """What values_list() costs at the least: its tuples can be shared."""
     return list(ready(queryset)[1])

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-import cases
+import reads
+import writes
 
 LOOPS = 100
 NAMES = ("get", "count", "rows-100", "rows-1000", "values-1000", "save")
@@ -15,12 +16,12 @@ def operations() -> dict[str, Callable[[], Any]]:
 
     cities = City.objects
     return {
-        "get": lambda: cities.get(pk=cases.PARIS),
+        "get": lambda: cities.get(pk=reads.PARIS),
         "count": lambda: cities.filter(country_id="FR").count(),
         "rows-100": lambda: list(cities.filter(country_id="DE").order_by("-population")[:100]),
         "rows-1000": lambda: list(cities.order_by("-population")[:1000]),
         "values-1000": lambda: list(
             cities.order_by("-population").values_list("name", "population")[:1000]
         ),
-        "save": cases.saved,
+        "save": writes.saved,
     }

@@ -1,139 +1,126 @@
 #!/usr/bin/env python3
-"""`make bench`: hits and writes against the same operation uncached, in interleaved rounds.
+"""`make bench`: this package against no cache and against others, in interleaved rounds.
 
-python bench/run.py [--short] [--check] [--case NAME ...] [--json FILE]
---check ends with status 1 where a limit of cases.py does not hold.
+python bench/run.py [--short] [--check] [--case NAME ...] [--mix NAME ...] [--write] [--json FILE]
+Without --case and --mix everything is measured: the cases, on SQLite also by the others, then on
+PostgreSQL and on the newest Django; mixes by several processes; memory. --short is this package
+alone on SQLite. --check ends with status 1 where a limit of cases.py does not hold.
 """
 
 import argparse
 import json
-import os
-import subprocess
 import sys
-import tempfile
+from collections.abc import Collection, Sequence
+from importlib.util import find_spec
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-from cases import CASES, Case
-from report import Result, as_json, lines, page
+import page
+import places
+from cases import CASES
+from kinds import KINDS, OWN, RIVALS
+from mixes import MIXES
+from processes import Processes
+from report import as_json, lines, memory_lines, mix_lines
+from results import Measured, MeasuredPlace
+from rounds import measure, measure_mix
 
-HERE = Path(__file__).resolve().parent
-SAMPLE = HERE.parent / "sample"
-PROCESSES = ("on", "off", "absent")
-ROUNDS, SHORT_ROUNDS = 41, 15
-
-
-class Process:
-    """One kind of process, as worker.py runs it."""
-
-    def __init__(self, kind: str, environment: dict[str, str]) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, str(HERE / "worker.py")],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**environment, "BENCH_PROCESS": kind},
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        self.process.wait(timeout=30)
-
-    def time(self, case: Case, variant: str, loops: int) -> float:
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        command = {"case": case.name, "variant": variant, "loops": loops}
-        self.process.stdin.write(json.dumps(command) + "\n")
-        self.process.stdin.flush()
-        line = self.process.stdout.readline()
-        if not line:
-            raise SystemExit(f"the benchmark's process ended: {self.process.wait()}")
-        return float(line)
-
-
-def measure(case: Case, processes: dict[str, Process], rounds: int) -> Result:
-    """Rounds of all variants, in another order each. The first fills the cache, uncounted."""
-    found: dict[str, list[float]] = {name: [] for name in case.variants}
-    names = list(case.variants)
-    for turn in range(rounds + 1):
-        shift = turn % len(names)
-        for name in names[shift:] + names[:shift]:
-            spent = processes[case.variants[name].process].time(case, name, case.loops)
-            if turn:
-                found[name].append(spent)
-    return Result(case, found)
-
-
-def prepare(environment: dict[str, str]) -> None:
-    for command in (["migrate", "--verbosity=0"], ["load_cities"]):
-        subprocess.run(
-            [sys.executable, str(SAMPLE / "manage.py"), *command, "--skip-checks"],
-            env=environment,
-            stdout=subprocess.DEVNULL,
-            check=True,
-        )
-
-
-def run(cases: list[Case], rounds: int) -> list[Result]:
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        tempfile.TemporaryDirectory(dir=shm()) as segments,
-    ):
-        environment = {
-            **os.environ,
-            "SAMPLE_DATABASE": str(Path(folder) / "bench.sqlite3"),
-            "BENCH_LOCATION": segments,
-        }
-        prepare({**environment, "SAMPLE_CACHE": "0"})
-        results = []
-        for case in cases:
-            kinds = {variant.process for variant in case.variants.values()}
-            processes = {kind: Process(kind, environment) for kind in PROCESSES if kind in kinds}
-            try:
-                results.append(measure(case, processes, rounds))
-            finally:
-                for process in processes.values():
-                    process.__exit__(None, None, None)
-            print(f"  {case.label}: {rounds} rounds", flush=True)
-    return results
-
-
-def shm() -> str | None:
-    return "/dev/shm" if Path("/dev/shm").is_dir() else None
+ROUNDS, BESIDE_ROUNDS, SHORT_ROUNDS, MIX_ROUNDS = 15, 9, 15, 5
+OWN_BESIDE = ("absent", "on")
+"""What is compared on PostgreSQL and on the newest Django."""
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Measures hits and writes.")
-    parser.add_argument("--short", action="store_true", help=f"{SHORT_ROUNDS} rounds, not {ROUNDS}")
+    parser = argparse.ArgumentParser(description="Measures hits, misses and writes.")
+    parser.add_argument("--short", action="store_true", help="without others, on SQLite only")
     parser.add_argument("--check", action="store_true", help="status 1 where a limit doesn't hold")
     parser.add_argument("--case", action="append", choices=[case.name for case in CASES])
+    parser.add_argument("--mix", action="append", choices=list(MIXES))
     parser.add_argument("--write", action="store_true", help="write docs/performance.md")
     parser.add_argument("--json", type=Path, help="writes the figures there")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.write and (options.short or options.case or options.mix):
+        parser.error("--write is for everything")
+    return options
+
+
+class Run:
+    """Measures what the options choose."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        everything = not options.case and not options.mix
+        self.short = options.short
+        self.cases = [case for case in CASES if everything or case.name in (options.case or ())]
+        self.mixes = list(MIXES) if everything and not self.short else options.mix or []
+        self.memory = everything and not self.short
+
+    def measure(self) -> Measured:
+        found = Measured()
+        if self.short:
+            with places.sqlite("SQLite") as place:
+                found.places.append(self.at(place, OWN, SHORT_ROUNDS, ()))
+            return found
+        missing = [kind.app for kind in RIVALS.values() if find_spec(kind.app) is None]
+        if missing:
+            raise SystemExit(f"not installed, `make bench` does it: {', '.join(missing)}")
+        with places.rivals_servers() as servers, places.sqlite("SQLite", **servers) as place:
+            if self.memory:
+                found.memory = measure_memory(place)
+            found.places.append(self.at(place, KINDS, ROUNDS, self.mixes))
+        with places.postgresql("PostgreSQL") as place:
+            found.places.append(self.beside(place, self.mixes))
+        newest = places.newest_python()
+        if newest is None:
+            print("no newer Python at hand: the newest Django is left out")
+        else:
+            with places.sqlite("newest Django", newest) as place:
+                found.places.append(self.beside(place, ()))
+        return found
+
+    def beside(self, place: places.Place, mixes: Sequence[str]) -> MeasuredPlace:
+        return self.at(place, OWN_BESIDE, BESIDE_ROUNDS, mixes, floors=False)
+
+    def at(
+        self,
+        place: places.Place,
+        kinds: Collection[str],
+        rounds: int,
+        mixes: Sequence[str],
+        floors: bool = True,
+    ) -> MeasuredPlace:
+        versions = place.versions()
+        print(f"{place.label}: {versions}", flush=True)
+        found = MeasuredPlace(place.label, versions, rounds)
+        with Processes(place) as processes:
+            for case in self.cases:
+                found.results.append(measure(case.among(kinds, floors), processes, rounds))
+                print(f"  {case.label}: {rounds} rounds", flush=True)
+            for name in mixes:
+                compared = [*OWN_BESIDE, *(kind for kind in kinds if kind in RIVALS)]
+                found.mixes.append(measure_mix(name, compared, processes, MIX_ROUNDS))
+                print(f"  {MIXES[name].label}: {MIX_ROUNDS} rounds", flush=True)
+        return found
+
+
+def measure_memory(place: places.Place) -> dict[str, dict[str, float]]:
+    """Bytes of an entry, by kind and by where they are, in processes that hold nothing else."""
+    with Processes(place) as processes:
+        return {kind: processes.one(kind).ask(do="memory") for kind in ("on", *RIVALS)}
 
 
 def main() -> int:
     options: Any = arguments()
-    chosen = [case for case in CASES if not options.case or case.name in options.case]
-    results = run(chosen, SHORT_ROUNDS if options.short else ROUNDS)
-    print()
-    print("\n".join(lines(results)))
+    found = Run(options).measure()
+    for place in found.places:
+        print(f"\n{place.label}: {place.versions}")
+        print("\n".join([*lines(place.results), *mix_lines(place.mixes)]))
+    if found.memory:
+        print("\n".join(["", *memory_lines(found.memory)]))
     if options.write:
-        page_at = HERE.parent / "docs" / "performance.md"
-        page_at.write_text(page(results, SHORT_ROUNDS if options.short else ROUNDS))
+        page.write(found)
     if options.json:
-        options.json.write_text(json.dumps(as_json(results), indent=2) + "\n")
-    failures = [failure for result in results for failure in result.failures()]
+        options.json.write_text(json.dumps(as_json(found), indent=2) + "\n")
+    failures = [failure for result in found.places[0].results for failure in result.failures()]
     for failure in failures:
         print(f"over the limit: {failure}")
     return 1 if failures and options.check else 0
