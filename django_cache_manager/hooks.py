@@ -129,6 +129,7 @@ _EXPECTED: Final[dict[tuple[type, str], tuple[str, ...]]] = {
     (QuerySet, "get"): ("self", "*args", "kwargs"),
     (QuerySet, "in_bulk"): ("self", "id_list", "field_name"),
     (QuerySet, "aggregate"): ("self", "*args", "kwargs"),
+    (QuerySet, "update"): ("self", "kwargs"),
     (QuerySet, "_update"): ("self", "values", *_SINCE_6_0),
 }
 
@@ -160,7 +161,8 @@ _QUERYSET: Final[dict[str, Callable[[Any], Any]]] = {
     "get": querysets.get,
     "in_bulk": querysets.privately,
     "aggregate": querysets.aggregate,
-    "_update": querysets.update,
+    "update": querysets.update,
+    "_update": querysets.saving,
 }
 """What of a queryset can do without its Query; the reasons are in traces.py."""
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from django.db.transaction import mark_for_rollback_on_error
+
 from . import answers, calls, policy, traces, updates
 
 if TYPE_CHECKING:
@@ -228,7 +230,7 @@ def get(original: Method) -> Method:
 # --- writes -------------------------------------------------------------------------------------
 
 
-def update(original: Method) -> Method:
+def saving(original: Method) -> Method:
     """_update(), by which a model is saved; Django 6 passes the fields to be returned too."""
 
     def method(self: Any, values: Any, *returning: Any) -> Any:
@@ -239,5 +241,23 @@ def update(original: Method) -> Method:
                 self._result_cache = None
                 return [()] * rows if returning and returning[0] is not None else rows
         return original(self, values, *returning)
+
+    return method
+
+
+def update(original: Method) -> Method:
+    def method(self: Any, **kwargs: Any) -> Any:
+        trace = None if self._trace is None else traces.resolved(self)
+        values = None if trace is None else updates.assigned(trace, kwargs)
+        if trace is None or values is None:
+            return original(self, **kwargs)
+        self._for_write = True
+        alias = self.db
+        with mark_for_rollback_on_error(using=alias):
+            rows = updates.update(alias, trace, values)
+        if rows is None:
+            rows = original(traces.private(self, trace, alias), **kwargs)
+        self._result_cache = None
+        return rows
 
     return method

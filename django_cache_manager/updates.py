@@ -1,4 +1,4 @@
-"""The UPDATE of `Model.save()`: compiled once for a shape and the columns that it sets.
+"""The UPDATE of rows by primary key: compiled once for a shape and the columns that it sets.
 
 Its text depends on the columns, and on which of the values are None. What Django has compiled the
 first time is kept if its parameters are just what the fields make of the values, in their order,
@@ -12,7 +12,7 @@ import decimal
 from operator import is_
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from django.core.exceptions import EmptyResultSet
+from django.core.exceptions import EmptyResultSet, FieldDoesNotExist
 from django.db.models import BinaryField, sql
 from django.db.models.sql.compiler import SQLUpdateCompiler
 
@@ -85,6 +85,24 @@ def update(alias: str, trace: Trace, values: Values) -> int | None:
         return rows
     finally:
         cursor.close()
+
+
+def assigned(trace: Trace, names: dict[str, Any]) -> Values | None:
+    """What `QuerySet.update()` is given, as `_update()` is; None where the rows don't go by primary
+    key, where Django may refuse a field, and where its column is another table's."""
+    if not _goes_by_key(trace):
+        return None
+    options, values = trace.shape.model._meta, []
+    for name, value in names.items():
+        try:
+            field: Any = options.get_field(name)
+        except FieldDoesNotExist:
+            return None
+        own = field.model._meta.concrete_model is options.concrete_model
+        if not own or not field.concrete or field.many_to_many:
+            return None
+        values.append((field, None, value))
+    return values
 
 
 def _made(connection: BaseDatabaseWrapper, trace: Trace, values: Values) -> Sql | None:

@@ -1,14 +1,15 @@
-"""save() of what is in the database: Django's SQL and parameters, without compiling them again."""
+"""save() and update(): Django's SQL and parameters, without compiling them again."""
 
 import datetime
 import uuid
 import zoneinfo
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 from unittest import mock
 
 import pytest
+from django.core.exceptions import FieldDoesNotExist, FieldError
 from django.db import (
     DatabaseError,
     IntegrityError,
@@ -221,6 +222,77 @@ def test_changed_compiler_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     tag = Tag.objects.get(pk=1)
     for number in range(3):
         assert [sql for sql, _ in sent(tag)] == calls[number:]
+
+
+ERRORS = (FieldError, FieldDoesNotExist, AttributeError, TypeError, ValueError, IntegrityError)
+
+
+def updated(queryset: Any, **values: Any) -> tuple[Any, Statements]:
+    """What update() returns or raises, and what it sends."""
+    seen: Statements = []
+
+    def note(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        seen.append((sql, portable(params)))
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(note):
+        try:
+            return queryset.update(**values), seen
+        except ERRORS as error:
+            return (type(error), str(error)), seen
+
+
+UPDATES: list[tuple[Callable[[], Any], dict[str, Any]]] = [
+    (lambda: Author.objects.filter(pk=2), {"rank": 7}),
+    (lambda: Author.objects.filter(pk=2), {"rank": 7, "email": None, "country_id": "JP"}),
+    (lambda: Author.objects.filter(pk=2), {"rank": F("rank") + 1}),
+    (lambda: Author.objects.filter(pk=2), {"country": Country(code="DE")}),
+    (lambda: Author.objects.filter(pk=2), {"country": "DE", "born": "2001-02-03"}),
+    (lambda: Author.objects.filter(pk=2), {"rank": "not a number"}),
+    (lambda: Author.objects.filter(pk=2), {"rank": None}),
+    (lambda: Author.objects.filter(pk=2), {"nothing": 1}),
+    (lambda: Author.objects.filter(pk=2), {"pk": 2}),
+    (lambda: Author.objects.filter(pk=2), {"id": 2}),
+    (lambda: Author.objects.filter(pk=2), {"books": 2}),
+    (lambda: Author.objects.filter(pk=2), {"friends": 2}),
+    (lambda: Author.objects.filter(pk=2), {}),
+    (lambda: Author.objects.filter(pk=99999), {"rank": 1}),
+    (lambda: Author.objects.filter(pk=2).filter(rank=1), {"rank": 1}),
+    (lambda: Author.objects.filter(pk=2)[:1], {"rank": 1}),
+    (lambda: Author.objects.filter(name="Boris"), {"rank": 1}),
+    (lambda: Country.objects.filter(pk="DE"), {"name": "D"}),
+    (lambda: Diner.objects.filter(pk=3), {"hours": "9-5"}),
+    (lambda: Diner.objects.filter(pk=3), {"stars": 2, "hours": "9-6"}),
+    (lambda: Diner.objects.filter(pk=3), {"name": "above"}),
+    (lambda: Book.objects.filter(pk=1), {"extra": {"a": [1]}, "price": Decimal("1.50")}),
+    (lambda: Tag.objects.filter(pk=1), {"label": "roman"}),
+    (lambda: Generated.objects.filter(pk=1), {"loud": "x"}),
+]
+
+
+@pytest.mark.parametrize("number", range(len(UPDATES)))
+def test_update_is_djangos(number: int) -> None:
+    make, values = UPDATES[number]
+    for _ in range(3):
+        with transaction.atomic():
+            ours = updated(make(), **values)
+            broken = connection.needs_rollback
+            transaction.set_rollback(True)
+        with transaction.atomic(), mock.patch.object(updates, "assigned", return_value=None):
+            assert updated(make(), **values) == ours
+            assert connection.needs_rollback == broken
+            transaction.set_rollback(True)
+
+
+def test_update_is_compiled_once(compiled: mock.Mock) -> None:
+    for rank in range(5):
+        assert Author.objects.filter(pk=1 + rank % 2).update(rank=rank) == 1
+        assert Author.plain.get(pk=1 + rank % 2).rank == rank
+        found = Author.objects.filter(pk=1)
+        assert len(found) == 1
+        found.update(name=f"number {rank}")
+        assert [author.name for author in found] == [f"number {rank}"]
+    assert compiled.call_count == 2
 
 
 @pytest.mark.parametrize("method", ["filter", "exclude"])
