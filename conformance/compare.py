@@ -6,10 +6,12 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from django.db.models import Model
+from django.core.exceptions import EmptyResultSet
+from django.db.models import Model, QuerySet
 from django.db.models.base import ModelState
 
 MUTABLE = (list, dict, set, bytearray)
+UNBUILT = {"_query", "_trace", "_deferred_filter"}
 PLAIN = (int, float, complex, str, bytes, bool, type(None))
 
 
@@ -39,6 +41,8 @@ def _differences(
     seen.add(pair)
     if isinstance(one, Model | ModelState):
         yield from _mappings(vars(one), vars(other), path, fresh, seen)
+    elif isinstance(one, QuerySet):
+        yield from _mappings(_queryset(one), _queryset(other), path, fresh, seen)
     elif isinstance(one, Mapping):
         yield from _mappings(one, other, path, fresh, seen)
     elif isinstance(one, list | tuple):
@@ -62,6 +66,17 @@ def _mappings(
         yield from _differences(
             one[name], other[name], f"{path}.{name}", fresh and name != "fields_cache", seen
         )
+
+
+def _queryset(queryset: QuerySet[Any]) -> dict[str, Any]:
+    """What a queryset holds and would ask; whether its Query is built by now is its own affair."""
+    own = {name: vars(queryset)[name] for name in sorted(set(vars(queryset)) - UNBUILT)}
+    query = queryset.query
+    try:
+        own["sql"] = query.sql_with_params()
+    except EmptyResultSet:
+        own["sql"] = None
+    return {**own, "used": sorted(query.used_aliases), "sticky": query.filter_is_sticky}
 
 
 def _sequences(

@@ -19,8 +19,9 @@ from .traces import Trace, private
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-ITEMS, COUNT, EXISTS, AGGREGATE, ONE, FIRST, LAST = range(7)
-"""Kinds of answers; of the last three there is one item."""
+ITEMS, COUNT, EXISTS, AGGREGATE, LEVEL, ONE, FIRST, LAST = range(8)
+"""Kinds of answers; of the last three there is one item. LEVEL: of a prefetch, its items and what
+is remembered of them."""
 
 MISS: Final = object()
 
@@ -55,7 +56,7 @@ class Answer(NamedTuple):
 
 def answer(queryset: Any, trace: Trace | None, kind: int, original: Callable[[Any], Any]) -> Any:
     """What `original` would return; of ITEMS, the list of the queryset's items."""
-    if trace is None or (kind >= ONE and trace.shape.prefetches):
+    if trace is None or (kind >= ONE and queryset._prefetch_related_lookups):
         return original(queryset)
     alias = queryset.db
     found = find(queryset, trace, kind, alias)
@@ -104,6 +105,8 @@ def find(queryset: Any, trace: Trace, kind: int, alias: str) -> Any:
     items = known.items(queryset, alias, known.rows, known.copies)
     if kind == ITEMS:
         return items
+    if kind == LEVEL:
+        return items, known.value
     return items[0] if items else None
 
 
@@ -115,14 +118,33 @@ def _remember(trace: Trace, kind: int, alias: str, captured: Captured, value: An
         if not _IMMUTABLE.issuperset(map(type, values)):
             return
         value = dict(value) if kind == AGGREGATE else value
-        kept = Answer(value, None, False, None, captured.cells, captured.time)
+        keep(
+            trace,
+            kind,
+            alias,
+            captured,
+            Answer(value, None, False, None, captured.cells, captured.time),
+        )
     elif rows is None or items is None or (kind == ONE and len(rows) != 1):
         return
     else:
-        kept = Answer(None, rows, captured.copies, items, captured.cells, captured.time)
+        keep(
+            trace,
+            kind,
+            alias,
+            captured,
+            Answer(None, rows, captured.copies, items, captured.cells, captured.time),
+        )
+
+
+def keep(
+    trace: Trace, kind: int, alias: str, captured: Captured, kept: Answer, extra_bytes: int = 0
+) -> None:
+    """Remembers an answer that was made of what was captured."""
     connection = connection_of(alias)
     try:
         key = keys.trace_key(connection, captured.facts, kind, trace.shape.number, trace.values)
     except _engine.Unencodable:
         return
-    stores.keep_answer(captured.segment, key, captured.cells, captured.time, kept, rows or [])
+    size = _engine.footprint(kept.rows or []) + extra_bytes
+    stores.keep_answer(captured.segment, key, captured.cells, captured.time, kept, size)

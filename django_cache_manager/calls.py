@@ -362,22 +362,23 @@ def _check_none(model: type[Model], call: Call) -> None:
         raise Unknown
 
 
-def _check_slice(model: type[Model], call: Call) -> None:
-    """Every slice of what isn't sliced."""
+def _check_nothing(model: type[Model], call: Call) -> None:
+    """Calls that can't fail, as slices of what isn't sliced."""
 
 
 _CHECKS: Final[dict[str, Callable[[type[Model], Call], Any]]] = {
     "filter": _check_lookups,
     "exclude": _check_lookups,
+    "sticky_filter": _check_lookups,
+    "next_is_sticky": _check_nothing,
     "order_by": _check_ordering,
     "values": _check_names,
     "values_list": _check_names,
     "only": _check_names,
     "defer": _check_names,
     "select_related": _check_relations,
-    "prefetch_related": _check_relations,
     "distinct": _check_none,
     "reverse": _check_none,
     "all": _check_none,
-    "__getitem__": _check_slice,
+    "__getitem__": _check_nothing,
 }

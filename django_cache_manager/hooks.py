@@ -18,11 +18,13 @@ import inspect
 import logging
 import threading
 from functools import partial
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 import django
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
+from django.db.models import query as query_module
 from django.db.models.manager import BaseManager, Manager
 from django.db.models.options import Options
 from django.db.models.query import (
@@ -39,7 +41,7 @@ from django.db.models.sql.compiler import SQLCompiler
 from django.db.models.sql.constants import GET_ITERATOR_CHUNK_SIZE, MULTI
 from django.utils.functional import cached_property
 
-from . import answers, calls, iterables, querysets, reads, traces
+from . import answers, calls, iterables, prefetches, querysets, reads, traces
 from .cache_manager import CacheManager, is_caching
 from .connection_state import state_of
 from .cursors import fetching
@@ -71,7 +73,7 @@ _OPEN_ENDED: Final = frozenset({"copy", "stream"})
 _SINCE_6_0: Final = ("returning_fields",) if django.VERSION >= (6, 0) else ()
 
 # What is patched or overridden, and its parameters on the Djangos that this package supports.
-_EXPECTED: Final[dict[tuple[type, str], tuple[str, ...]]] = {
+_EXPECTED: Final[dict[tuple[type | ModuleType, str], tuple[str, ...]]] = {
     (CursorWrapper, "_execute"): ("self", "sql", "params", "*ignored_wrapper_args"),
     (CursorWrapper, "_executemany"): ("self", "sql", "param_list", "*ignored_wrapper_args"),
     (CursorWrapper, "callproc"): ("self", "procname", "params", "kparams"),
@@ -131,6 +133,7 @@ _EXPECTED: Final[dict[tuple[type, str], tuple[str, ...]]] = {
     (QuerySet, "aggregate"): ("self", "*args", "kwargs"),
     (QuerySet, "update"): ("self", "kwargs"),
     (QuerySet, "_update"): ("self", "values", *_SINCE_6_0),
+    (query_module, "prefetch_one_level"): ("instances", "prefetcher", "lookup", "level"),
 }
 
 _QUERYSET: Final[dict[str, Callable[[Any], Any]]] = {
@@ -146,7 +149,7 @@ _QUERYSET: Final[dict[str, Callable[[Any], Any]]] = {
     "reverse": querysets.following(calls.names_call),
     "distinct": querysets.following(calls.names_call),
     "select_related": querysets.following(calls.names_call),
-    "prefetch_related": querysets.following(calls.names_call),
+    "prefetch_related": querysets.prefetch_related,
     "only": querysets.following(calls.names_call),
     "defer": querysets.following(calls.names_call),
     "values": querysets.following(calls.names_call),
@@ -166,7 +169,7 @@ _QUERYSET: Final[dict[str, Callable[[Any], Any]]] = {
 }
 """What of a queryset can do without its Query; the reasons are in traces.py."""
 
-_originals: dict[tuple[type, str], Any] = {}
+_originals: dict[tuple[type | ModuleType, str], Any] = {}
 _lock = threading.Lock()
 logger = logging.getLogger("django_cache_manager")
 
@@ -177,12 +180,12 @@ def mismatches() -> list[str]:
     for (owner, name), expected in _EXPECTED.items():
         function = _originals.get((owner, name)) or vars(owner).get(name)
         if function is None:
-            found.append(f"{owner.__qualname__}.{name} is missing")
+            found.append(f"{owner.__name__}.{name} is missing")
             continue
         parameters = inspect.signature(inspect.unwrap(function)).parameters.values()
         actual = tuple(("*" if p.kind is p.VAR_POSITIONAL else "") + p.name for p in parameters)
         if actual != expected:
-            found.append(f"{owner.__qualname__}.{name}{actual} was expected to be {expected}")
+            found.append(f"{owner.__name__}.{name}{actual} was expected to be {expected}")
     if not isinstance(
         _originals.get((Options, "base_manager"), vars(Options).get("base_manager")),
         cached_property,
@@ -223,6 +226,7 @@ def install() -> None:
         _patch(QuerySet, "raw", _raw)
         for name, make in _QUERYSET.items():
             _patch(QuerySet, name, make)
+        _patch(query_module, "prefetch_one_level", prefetches.one_level)
         _add(QuerySet, "_query", querysets.hidden_query)
         _add(QuerySet, "_trace", None)
         _add(QuerySet, "_is_private", False)
@@ -233,7 +237,7 @@ def installed() -> bool:
     return bool(_originals)
 
 
-def _patch(owner: type, name: str, make: Callable[[Any], Any]) -> None:
+def _patch(owner: type | ModuleType, name: str, make: Callable[[Any], Any]) -> None:
     """Puts what `make` makes of the original in its place."""
     original = vars(owner)[name]
     _originals[owner, name] = original

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from django.db.models import Prefetch
 from django.db.transaction import mark_for_rollback_on_error
 
 from . import answers, calls, policy, traces, updates
@@ -131,8 +132,13 @@ def filtering(original: Method) -> Method:
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         trace = None if self._trace is None else traces.resolved(self)
-        if trace is None or self._sticky_filter or not kwargs or args:
+        if trace is None or not kwargs or args:
             return follow(self, *args, **kwargs)
+        if self._sticky_filter:
+            put_off = self._defer_next_filter and not trace.shape.is_sliced
+            trace = traces.sticky(trace) if put_off and original is traces.FILTER else None
+            if trace is None:
+                return follow(self, *args, **kwargs)
         if self._defer_next_filter and not trace.shape.is_sliced:
             self._defer_next_filter = False
             clone: Any = traces.unbuilt(self, trace)
@@ -151,6 +157,21 @@ def using(original: Method) -> Method:
             return original(self, alias)
         clone: Any = traces.unbuilt(self, trace)
         clone._db = alias
+        return clone
+
+    return method
+
+
+def prefetch_related(original: Method) -> Method:
+    """The Query doesn't know of prefetches: the trace stays."""
+
+    def method(self: Any, *lookups: Any) -> Any:
+        trace = None if self._trace is None else traces.resolved(self)
+        known = all(type(each) in (str, Prefetch) for each in lookups)
+        if trace is None or self._sticky_filter or not (known or lookups == (None,)):
+            return original(self, *lookups)
+        clone: Any = traces.unbuilt(self, trace)
+        clone._prefetch_related_lookups = clone._prefetch_related_lookups + lookups if known else ()
         return clone
 
     return method
@@ -220,7 +241,7 @@ def get(original: Method) -> Method:
             return original(self, *args, **kwargs)
         plain = bool(kwargs) and not args and not self._sticky_filter
         longer = traces.filtered(trace, traces.FILTER, kwargs) if plain else None
-        if longer is not None and not longer.shape.prefetches:
+        if longer is not None and not self._prefetch_related_lookups:
             return answers.answer(self, longer, answers.ONE, original)
         return unfiltered(self.filter(*args, **kwargs) if args or kwargs else self)
 

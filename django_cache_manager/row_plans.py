@@ -278,7 +278,7 @@ def _is_plain_key(model: type[Model], field: Any) -> bool:
     )
 
 
-def _is_plainly_read(owner: type, attname: str, known: dict[type, bool]) -> bool:
+def is_plainly_read(owner: type, attname: str, known: dict[type, bool]) -> bool:
     """Whether an attribute in the `__dict__` of a class's instances is what reading it gives."""
     if owner not in known:
         kind = type(_static(owner, attname))
@@ -304,7 +304,7 @@ def _set_by_key(field: Any, related: Mapping[Any, Any], objects: list[Model]) ->
             or found._state.db != state.db
             or not isinstance(found, kind)
             or target not in found.__dict__
-            or not _is_plainly_read(type(found), target, plain)
+            or not is_plainly_read(type(found), target, plain)
         ):
             left.append(instance)
         else:

@@ -130,7 +130,7 @@ def find_answer(segment: OpenSegment, key: bytes, limit: int) -> Any:
 
 
 def keep_answer(
-    segment: OpenSegment, key: bytes, cells: bytes, time: int, answer: Any, rows: list[Any]
+    segment: OpenSegment, key: bytes, cells: bytes, time: int, answer: Any, size: int
 ) -> None:
     """Keeps in L1 what became of a result, for as long as the result holds.
 
@@ -138,8 +138,7 @@ def keep_answer(
     """
     if policy.least_timeout() is not None:
         return
-    size = _engine.footprint(rows) + ANSWER_BYTES
-    _local.ready().put(key, segment.engine, cells, time, answer, size, 0)
+    _local.ready().put(key, segment.engine, cells, time, answer, size + ANSWER_BYTES, 0)
 
 
 def keep(

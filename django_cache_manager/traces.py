@@ -42,10 +42,16 @@ _ATTRIBUTES: Final = set(vars(QuerySet()))
 _CAN_WORK_IN_PLACE: Final = "_cloning_enabled" in _ATTRIBUTES
 if _CAN_WORK_IN_PLACE:  # Django 6.1
     _RESET["_cloning_enabled"] = True
-_LEFT: Final = ("_prefetch_related_lookups", "_iterable_class", "_fields")
+_LEFT: Final = ("_iterable_class", "_fields")
 _KEPT: Final = tuple(
     name
-    for name in ("_db", "_for_write", "_known_related_objects", "_fetch_mode")
+    for name in (
+        "_db",
+        "_for_write",
+        "_known_related_objects",
+        "_prefetch_related_lookups",
+        "_fetch_mode",
+    )
     if name in _ATTRIBUTES
 )
 _ATTRIBUTES_KNOWN: Final = {
@@ -84,7 +90,6 @@ class Shape:
         "model",
         "number",
         "ordering",
-        "prefetches",
     )
 
     def __init__(self, model: type[Model], built: QuerySet[Any], depth: int) -> None:
@@ -99,7 +104,6 @@ class Shape:
             # related instances are among that) isn't the shape's, but for a new one's defaults.
             **{name: built.__dict__[name] for name in (_LEFT if depth else (*_LEFT, *_KEPT))},
         }
-        self.prefetches = built._prefetch_related_lookups
         self.is_sliced = built._query.is_sliced
         self.caching: bool | None = built._query.__dict__.get("caching")
         self.ordering = model._meta.ordering
@@ -120,10 +124,13 @@ class Trace:
 
     def build(self) -> Query:
         """The Query that Django makes of the calls."""
+        return self.replayed()._query
+
+    def replayed(self) -> QuerySet[Any]:
         queryset = pristine(self.shape.model, self.shape.caching)
         for method, args, kwargs in self.calls:
             queryset = method(queryset, *args, **kwargs)
-        return queryset._query
+        return queryset
 
 
 UNBUILT: Final[Any] = object()
@@ -156,10 +163,17 @@ def leave(queryset: Any) -> None:
     if trace is not None:
         attributes = queryset.__dict__
         query = attributes.get("_query") or trace.build()
-        if attributes["_result_cache"] is not None:
+        if attributes["_result_cache"] is not None and not _is_filled(queryset):
             _compile(query, attributes["_db"])
         attributes.setdefault("_query", query)
         queryset._trace = None
+
+
+def _is_filled(queryset: Any) -> bool:
+    """Whether its results were put there by a prefetch: then its Query was never run."""
+    return queryset._deferred_filter is not None or (
+        queryset._prefetch_done and not queryset._prefetch_related_lookups
+    )
 
 
 def _compile(query: Query, using: str | None) -> None:
@@ -351,7 +365,33 @@ def aggregated(trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any]) -> T
         said = aggregates(args, kwargs)
     except Unknown:
         return None
-    return Trace(trace.shape, (*trace.values, *said), trace.calls)
+    return keyed(trace, *said)
+
+
+def next_is_sticky(queryset: QuerySet[Any]) -> QuerySet[Any]:
+    """What Django's `_next_is_sticky()` comes to when the next call clones the queryset."""
+    return queryset._next_is_sticky()._chain()
+
+
+def sticky_filter(queryset: QuerySet[Any], **kwargs: Any) -> QuerySet[Any]:
+    """A filter put off after `next_is_sticky`: the one after it goes over the same joins.
+
+    Django applies it in place; here it clones, and the clone is made sticky again.
+    """
+    filtered = FILTER(queryset, **kwargs)
+    filtered._query.filter_is_sticky = True
+    return filtered
+
+
+def sticky(trace: Trace) -> Trace | None:
+    """The trace of a queryset whose next filter, which is put off, will be sticky."""
+    call = Call(next_is_sticky, (), (), (), {})
+    return extended(trace, call) or learn(trace, call, next_is_sticky(trace.replayed()))
+
+
+def keyed(trace: Trace, *more: Any) -> Trace:
+    """The trace with more values: only a key, never replayed."""
+    return Trace(trace.shape, (*trace.values, *more), trace.calls)
 
 
 def resolved(queryset: Any) -> Trace | None:
@@ -366,9 +406,8 @@ def resolved(queryset: Any) -> Trace | None:
     theirs, ours = queryset.__dict__, trace.shape.attributes
     if (
         (_CAN_WORK_IN_PLACE and not theirs["_cloning_enabled"])
-        # Somebody has put another there, as prefetches do.
+        # Somebody has put another there.
         or theirs["_iterable_class"] is not ours["_iterable_class"]
-        or theirs["_prefetch_related_lookups"] is not ours["_prefetch_related_lookups"]
         or theirs["_fields"] is not ours["_fields"]
     ):
         leave(queryset)
@@ -380,6 +419,8 @@ def _with_deferred(
     queryset: Any, trace: Trace, negate: bool, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Trace | None:
     original = EXCLUDE if negate else FILTER
+    if trace.calls and trace.calls[-1][0] is next_is_sticky:
+        original = sticky_filter
     try:
         call = lookups_call(original, args, kwargs)
     except Unknown:

@@ -4,10 +4,11 @@ import datetime
 import decimal
 import enum
 import uuid
+from dataclasses import dataclass
 from typing import Any
 
 from django.db import models
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, Prefetch, Q, QuerySet
 from django.utils.functional import lazystr
 from django.utils.safestring import SafeString
 from hypothesis import strategies as st
@@ -69,6 +70,40 @@ def lookups_of(draw: st.DrawFn, model: type[models.Model]) -> dict[str, Any]:
 Step = tuple[str, tuple[Any, ...], dict[str, Any]]
 
 
+@dataclass(frozen=True)
+class Fetch:
+    """A Prefetch, made anew for each run: of a plain queryset, or one of the manager's."""
+
+    lookup: str
+    model: type[models.Model] | None
+    steps: tuple[Step, ...]
+    to_attr: str | None
+
+    def made(self, plain: bool) -> Any:
+        queryset: Any = None
+        if self.model is not None:
+            queryset = QuerySet(self.model) if plain else traced(self.model)
+            for step in self.steps:
+                queryset = applied(queryset, step, plain)
+        return Prefetch(self.lookup, queryset, self.to_attr)
+
+
+RELATED: dict[type[models.Model], list[tuple[str, type[models.Model]]]] = {
+    Author: [("books", Book), ("friends", Author), ("passport", Passport)],
+    Book: [("author", Author), ("editor", Author), ("author__books", Book)],
+    Node: [("children", Node), ("parent", Node), ("children__children", Node)],
+    Passport: [("owner", Author), ("owner__books", Book)],
+}
+
+
+@st.composite
+def fetches_of(draw: st.DrawFn, model: type[models.Model]) -> Fetch:
+    lookup, related = draw(st.sampled_from(RELATED[model]))
+    steps = draw(st.none() | st.lists(step_of(related), max_size=2))
+    to_attr = draw(st.sampled_from([None, None, "found", "name"]))
+    return Fetch(lookup, None if steps is None else related, tuple(steps or ()), to_attr)
+
+
 @st.composite
 def step_of(draw: st.DrawFn, model: type[models.Model]) -> Step:
     name = draw(
@@ -84,6 +119,8 @@ def step_of(draw: st.DrawFn, model: type[models.Model]) -> Step:
         signs = st.sampled_from(["", "-", "-", "+", "?"])
         names = st.builds(str.__add__, signs, field) | field
         return name, tuple(draw(st.lists(names, max_size=2))), {}
+    if name == "prefetch_related" and draw(st.booleans()):
+        return name, tuple(draw(st.lists(field | fetches_of(model), min_size=1, max_size=2))), {}
     if name in ("values", "values_list", "only", "defer", "select_related", "prefetch_related"):
         flags = {}
         if name == "values_list":
@@ -128,12 +165,19 @@ def end(queryset: Any, terminal: str) -> Any:
     return getattr(queryset, terminal)()
 
 
+def applied(queryset: Any, step: Step, plain: bool) -> Any:
+    """The queryset after a step. `plain`: what the step brings with it isn't cached either."""
+    name, args, kwargs = step
+    args = tuple([each.made(plain) if type(each) is Fetch else each for each in args])
+    return getattr(queryset, name)(*args, **kwargs)
+
+
 def run(start: Any, steps: list[Step], terminal: str) -> tuple[int, Any]:
     """How far it came, and what came of it."""
-    done, queryset = 0, start
+    done, queryset, plain = 0, start, type(start) is QuerySet
     try:
-        for name, args, kwargs in steps:
-            queryset = getattr(queryset, name)(*args, **kwargs)
+        for step in steps:
+            queryset = applied(queryset, step, plain)
             done += 1
         return done, portable(end(queryset, terminal))
     except Exception as error:

@@ -5,7 +5,7 @@ from django.db.models import QuerySet
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chains import VALUES, Chain, Step, chains, run, traced
+from chains import VALUES, Chain, Step, applied, chains, run, traced
 from testapp.models import Author
 
 pytestmark = [pytest.mark.cached, pytest.mark.usefixtures("library", "fresh_shapes")]
@@ -41,9 +41,9 @@ def test_equal_keys_mean_equal_queries(data: st.DataObject) -> None:
         for _ in range(2):
             queryset, plain = traced(model), QuerySet(model)
             try:
-                for name, args, kwargs in steps:
-                    queryset = getattr(queryset, name)(*args, **kwargs)
-                    plain = getattr(plain, name)(*args, **kwargs)
+                for step in steps:
+                    queryset = applied(queryset, step, plain=False)
+                    plain = applied(plain, step, plain=True)
                 sql = repr(plain.query.sql_with_params())
             except Exception:
                 break
