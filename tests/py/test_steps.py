@@ -11,6 +11,7 @@ import pytest
 from django.db import OperationalError, connection, transaction
 
 from django_cache_manager.api import uncached
+from django_cache_manager.plain_writes import MEMO_LENGTH
 from testapp.actions import name_of, names, rename, sql, titles_of
 from worker import OtherProcess
 
@@ -129,7 +130,10 @@ def test_write_after_a_begin_that_failed_is_marked(
 
 
 @pytest.mark.databases("sqlite-wal")
-def test_segment_that_is_replaced_during_a_write_is_stamped(other_process: OtherProcess) -> None:
+@pytest.mark.parametrize("length", [0, MEMO_LENGTH], ids=["plain-write", "bracket"])
+def test_segment_that_is_replaced_during_a_write_is_stamped(
+    length: int, other_process: OtherProcess
+) -> None:
     """What another fills in the new one from before the commit falls with it."""
     from django_cache_manager.api import segment_of
     from django_cache_manager.segments import segment_path
@@ -147,7 +151,7 @@ def test_segment_that_is_replaced_during_a_write_is_stamped(other_process: Other
         return 1
 
     connection.connection.create_function("meanwhile", 0, replace_the_segment)
-    sql("UPDATE testapp_author SET name = 'late' WHERE id = 1 AND meanwhile()")
+    sql("UPDATE testapp_author SET name = 'late' WHERE id = 1 AND meanwhile()" + " " * length)
     assert seen == ["Ánna", "Ánna"]
     assert eval(other_process.call(name_of)[1]) == name_of() == "late"
 
