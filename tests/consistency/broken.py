@@ -11,6 +11,12 @@ from django_cache_manager import _engine, brackets, connection_state, reads
 PROTOCOLS: dict[str, Callable[[], None]] = {}
 
 
+def replace(owner: type, name: str, function: Callable[..., Any]) -> None:
+    """A name that is gone would leave the protocol whole, and the checker nothing to find."""
+    assert hasattr(owner, name), f"{owner.__name__} has no {name} any more"
+    setattr(owner, name, function)
+
+
 def protocol(name: str) -> Callable[[Callable[[], None]], Callable[[], None]]:
     def register(take_out: Callable[[], None]) -> Callable[[], None]:
         PROTOCOLS[name] = take_out
@@ -22,7 +28,7 @@ def protocol(name: str) -> Callable[[Callable[[], None]], Callable[[], None]]:
 @protocol("unmarked")
 def _() -> None:
     """Writes are seen by nobody."""
-    brackets.Bracket.mark = lambda self, *_, **__: None  # type: ignore[method-assign]
+    replace(brackets.Bracket, "mark", lambda self, *_, **__: None)
 
 
 @protocol("mark-after-commit")
@@ -40,8 +46,8 @@ def _() -> None:
             mark(self, *what, **more)
         settle(self)
 
-    brackets.Bracket.mark = note  # type: ignore[method-assign]
-    brackets.Bracket.settle = both  # type: ignore[method-assign]
+    replace(brackets.Bracket, "mark", note)
+    replace(brackets.Bracket, "settle", both)
 
 
 @protocol("settle-before-commit")
@@ -53,7 +59,7 @@ def _() -> None:
         mark(self, *what, **more)
         self.settle()
 
-    brackets.Bracket.mark = at_once  # type: ignore[method-assign]
+    replace(brackets.Bracket, "mark", at_once)
 
 
 @protocol("clock-after-query")
@@ -64,23 +70,23 @@ def _() -> None:
     def late(self: Any, place: Any, sequence: int, time: int, rows: list[Any]) -> None:
         keep(self, place, sequence, place.segment.engine.clock(), rows)
 
-    reads._Read._keep = late  # type: ignore[method-assign]
+    replace(reads._Read, "_keep", late)
 
 
 @protocol("snapshot-ignored")
 def _() -> None:
     """4.1: a snapshot transaction hits whatever is valid."""
-    connection_state.ConnectionState.hit_limit = (  # type: ignore[method-assign]
-        lambda self, connection, facts: _engine.NO_LIMIT
+    replace(
+        connection_state.ConnectionState,
+        "hit_limit",
+        lambda self, connection, facts: _engine.NO_LIMIT,
     )
 
 
 @protocol("own-writes-shared")
 def _() -> None:
     """4.3: what a transaction reads of its own writes is stored for all."""
-    connection_state.ConnectionState.is_dirty = (  # type: ignore[method-assign]
-        lambda self, segment, cells: False
-    )
+    replace(connection_state.ConnectionState, "is_dirty", lambda self, segment, cells: False)
 
 
 @protocol("overlay-kept")
@@ -88,8 +94,8 @@ def _() -> None:
     """4.3: the private results outlive own writes and savepoint rollbacks."""
     from django_cache_manager.overlay import Overlay
 
-    Overlay.drop = lambda self, cells: None  # type: ignore[method-assign]
-    Overlay.clear = lambda self: None  # type: ignore[method-assign]
+    replace(Overlay, "drop", lambda self, cells: None)
+    replace(Overlay, "clear", lambda self: None)
 
 
 @protocol("sequence-ignored")
@@ -100,15 +106,15 @@ def _() -> None:
     def blind(self: Any, place: Any, sequence: int, time: int, rows: list[Any]) -> None:
         keep(self, place, place.state.sequence, time, rows)
 
-    reads._Read._keep = blind  # type: ignore[method-assign]
+    replace(reads._Read, "_keep", blind)
 
 
 @protocol("unknown-settled")
 def _() -> None:
     """2.4: a write of unknown outcome is settled at once. Needs `terminate` and the slow
     nemeses."""
-    connection_state.ConnectionState._keep_unknown = (  # type: ignore[method-assign]
-        lambda self, bracket: bracket.settle()
+    replace(
+        connection_state.ConnectionState, "_keep_unknown", lambda self, bracket: bracket.settle()
     )
 
 
@@ -119,10 +125,10 @@ def _() -> None:
     from django_cache_manager.postgresql import PostgreSQL
 
     for vendor in (MySQL, PostgreSQL):
-        vendor.sessions_gone = lambda self, driver, sessions: set(sessions)  # type: ignore[method-assign]
+        replace(vendor, "sessions_gone", lambda self, driver, sessions: set(sessions))
 
 
 @protocol("returning-unread")
 def _() -> None:
     """2.1: W3 follows execute(), though SQLite commits when the rows have been fetched."""
-    connection_state.ConnectionState._drain = lambda self, wrapper: None  # type: ignore[method-assign]
+    replace(connection_state.ConnectionState, "drain", lambda self, wrapper: None)

@@ -390,7 +390,8 @@ class Operations:
         self, inside: Transaction, registers: Any, versions: Any, rows: Iterator[Any]
     ) -> None:
         with contextlib.suppress(RollBack), transaction.atomic(using=inside.db):
-            for family, k in registers:
+            # The rows that are still to come, among others.
+            for family, k in (*registers, ("counter", 2), ("counter", 3)):
                 self._counted_step(inside, family, k, versions)
             next(rows)
             raise RollBack
