@@ -70,6 +70,7 @@ SEARCHES = [
     *whole("snapshot"),
     *whole("overlay", "OPS=6 READS=0", "OPS=7 READS=0 UPDATES=0", "OPS=5 UPDATES=0", "OPS=4"),
     *whole("connection"),
+    *whole("segment", "FAILS=0 READS=2", "FAILS=1 READS=1", "FAILS=0 READS=2 LOCK_REMOVED"),
     *broken(
         "cells",
         "DEATHS=0",
@@ -157,6 +158,26 @@ SEARCHES = [
             "FILL_WHILE_UNFINISHED": "STALE",
             "NOT_DRAINED": "STALE LOST",
         },
+    ),
+    *broken(
+        "segment",
+        "FAILS=1 READS=1",
+        {
+            "NEWCOMER_DOES_NOT_WAIT": "STALE",
+            "UNMARKED_WRITE_RUNS": "STALE ACKNOWLEDGED",
+            "RETIRED_HIT": "STALE",
+            "LINK_UNSEEN": "STALE ACKNOWLEDGED",
+        },
+    ),
+    *broken(
+        "segment",
+        "FAILS=0 READS=2",
+        {"MADE_WITHOUT_LOCK": "STALE", "MARKED_UNLINKED": "STALE"},
+    ),
+    *broken(
+        "segment",
+        "FAILS=0 READS=2 LOCK_REMOVED",
+        {"REPLACED_UNSTAMPED": "ACKNOWLEDGED"},
     ),
 ]
 

@@ -27,6 +27,11 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 FAULTS = Path(__file__).with_name("faults.toml")
 SECONDS = 300
+CHECKER_SEEDS = 4
+_STALE = re.compile(
+    r"^(acknowledged|order|early|rolled-back|torn|snapshot|own-write|rest): ", re.MULTILINE
+)
+"""What the checker prints of a read that can't be."""
 WIDER = (
     "c:coherence c:slots c:crash c:segment_life c:store",
     "tests/py/test_transactions.py tests/py/test_writes.py tests/py/test_sqlite.py",
@@ -60,6 +65,8 @@ class Fault:
     """Sets of tests: "c:NAME..." or arguments of pytest."""
     model: tuple[str, ...]
     """The same fault in a model, "cells:STAMP_BEFORE_COMMIT"."""
+    checker: str
+    """Arguments of tests/consistency/prove.py, where a run has to find the fault."""
     short: bool
 
 
@@ -67,6 +74,8 @@ class Fault:
 class Outcome:
     fault: Fault
     caught_by: str = ""
+    found: str = ""
+    """The rule that the checker saw broken."""
     wider: bool = False
     trouble: str = ""
     seconds: float = field(default=0.0)
@@ -75,7 +84,7 @@ class Outcome:
 def load(path: Path) -> list[Fault]:
     found = []
     for entry in tomllib.loads(path.read_text())["fault"]:
-        known = {"name", "breaks", "edit", "caught_by", "model", "short"}
+        known = {"name", "breaks", "edit", "caught_by", "model", "checker", "short"}
         if unknown := entry.keys() - known:
             raise SystemExit(f"{path.name}: {entry.get('name')}: what is {min(unknown)}?")
         found.append(
@@ -85,6 +94,7 @@ def load(path: Path) -> list[Fault]:
                 edits=tuple(Edit(**edit) for edit in entry["edit"]),
                 caught_by=tuple(entry["caught_by"]),
                 model=tuple(entry.get("model", ())),
+                checker=entry.get("checker", ""),
                 short=entry.get("short", False),
             )
         )
@@ -220,10 +230,25 @@ class Tree:
         if tests.startswith("c:"):
             self.build("plain")
             return next(filter(None, map(self._failing_in_c, tests.split())), "")
+        self._build_engine()
+        return self._failing_in_python(tests)
+
+    def _build_engine(self) -> None:
         if self._stale_c:
             self.build("engine", "failpoints")
             self._stale_c = bool(self._originals)
-        return self._failing_in_python(tests)
+
+    def found_by_checker(self, arguments: str) -> str:
+        """The first rule that a run of the checker sees broken, or an empty string."""
+        self._build_engine()
+        command = [".venv/bin/python", "-m", "tests.consistency.prove", *arguments.split()]
+        for seed in range(CHECKER_SEEDS):
+            _, output = self.call(*command, "--seed", str(seed))
+            if "In all: " not in output:
+                raise Unusable(f"the checker doesn't run: {output.strip()[-600:]}")
+            if found := _STALE.search(output):
+                return found[1]
+        return ""
 
     def _failing_in_c(self, name: str) -> str:
         program = name.removeprefix("c:") + "_test"
@@ -264,7 +289,7 @@ def sound(tree: Tree, faults: list[Fault]) -> list[str]:
     return found
 
 
-def judge(tree: Tree, fault: Fault, wider: tuple[str, ...]) -> Outcome:
+def judge(tree: Tree, fault: Fault, wider: tuple[str, ...], checker: bool) -> Outcome:
     outcome = Outcome(fault)
     started = time.monotonic()
     try:
@@ -277,6 +302,10 @@ def judge(tree: Tree, fault: Fault, wider: tuple[str, ...]) -> Outcome:
                 outcome.trouble = f"no end in {SECONDS} s: {tests}"
             if outcome.caught_by or outcome.trouble:
                 break
+        if fault.checker and checker:
+            outcome.found = tree.found_by_checker(fault.checker)
+            if not outcome.found:
+                outcome.trouble = f"the checker finds nothing in {CHECKER_SEEDS} runs"
     except Unusable as error:
         outcome.trouble = str(error)
     finally:
@@ -289,8 +318,9 @@ def show(outcome: Outcome) -> None:
     told = outcome.caught_by or ("UNUSABLE" if outcome.trouble else "SURVIVED")
     if outcome.wider and outcome.caught_by:
         told += " (not among the named)"
-    models = ", ".join(outcome.fault.model) or "-"
-    print(f"{outcome.fault.name:<36} {outcome.seconds:>6.1f}  {models:<42} {told}", flush=True)
+    by = [*outcome.fault.model, *([f"checker:{outcome.found}"] if outcome.found else [])]
+    named = f"{outcome.fault.name:<44} {outcome.seconds:>6.1f}"
+    print(f"{named}  {', '.join(by) or '-':<42} {told}", flush=True)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -320,9 +350,10 @@ def main(arguments: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="cache-manager-mutants-") as folder:
         tree = Tree(Path(folder))
         problems += sound(tree, faults)
-        print(f"{'fault':<36} {'s':>6}  {'in a model':<42} caught by")
+        print(f"{'fault':<44} {'s':>6}  {'by a model or the checker':<42} caught by")
         for fault in faults:
-            outcome = judge(tree, fault, () if options.short or options.named else WIDER)
+            few = options.short or options.named
+            outcome = judge(tree, fault, () if few else WIDER, checker=not options.short)
             show(outcome)
             if outcome.trouble:
                 told = f"{fault.name}: {outcome.trouble}"
