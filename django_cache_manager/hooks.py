@@ -37,11 +37,11 @@ from django.db.models.query import (
 )
 from django.db.models.query_utils import RegisterLookupMixin
 from django.db.models.sql import RawQuery
-from django.db.models.sql.compiler import SQLCompiler
+from django.db.models.sql.compiler import SQLCompiler, SQLInsertCompiler
 from django.db.models.sql.constants import GET_ITERATOR_CHUNK_SIZE, MULTI
 from django.utils.functional import cached_property
 
-from . import answers, calls, iterables, prefetches, querysets, reads, traces
+from . import answers, calls, inserts, iterables, prefetches, querysets, reads, traces
 from .cache_manager import CacheManager, is_caching
 from .connection_state import state_of
 from .cursors import fetching
@@ -88,6 +88,7 @@ _EXPECTED: Final[dict[tuple[type | ModuleType, str], tuple[str, ...]]] = {
         "force_begin_transaction_with_broken_autocommit",
     ),
     (SQLCompiler, "execute_sql"): ("self", "result_type", "chunked_fetch", "chunk_size"),
+    (SQLInsertCompiler, "as_sql"): ("self",),
     (RegisterLookupMixin, "_clear_cached_class_lookups"): ("cls",),
     (SQLCompiler, "results_iter"): (
         "self",
@@ -216,6 +217,7 @@ def install() -> None:
         _patch(BaseDatabaseWrapper, "set_autocommit", _set_autocommit)
         _patch(SQLCompiler, "execute_sql", _execute_sql)
         _patch(SQLCompiler, "results_iter", _results_iter)
+        _patch(SQLInsertCompiler, "as_sql", _insert_as_sql)
         _patch(ModelIterable, "__iter__", _items(iterables.instances))
         _patch(ValuesIterable, "__iter__", _items(iterables.dicts))
         _patch(NamedValuesListIterable, "__iter__", _items(iterables.named))
@@ -307,6 +309,13 @@ def _getattr(original: Any) -> Any:
         return other
 
     return getattr_
+
+
+def _insert_as_sql(original: Any) -> Any:
+    def as_sql(self: SQLInsertCompiler) -> Any:
+        return inserts.as_sql(original, self)
+
+    return as_sql
 
 
 # --- the connection -----------------------------------------------------------------------------

@@ -7,18 +7,15 @@ and the primary key's. Whatever isn't exactly so is compiled each time.
 
 from __future__ import annotations
 
-import datetime
-import decimal
-from operator import is_
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from django.core.exceptions import EmptyResultSet, FieldDoesNotExist
-from django.db.models import BinaryField, sql
+from django.db.models import sql
 from django.db.models.sql.compiler import SQLUpdateCompiler
 
-from . import conf
-from .calls import PK_TYPES, PLAIN_TYPES, target
+from .calls import PK_TYPES, target
 from .reads import connection_of
+from .statements import Columns, Memo, are_values, same
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,13 +28,6 @@ if TYPE_CHECKING:
     Values = Sequence[tuple[Field[Any, Any], type[Model] | None, Any]]
     Sql = tuple[str, tuple[Any, ...]]
 
-MEMO_STATEMENTS: Final = 1024
-
-_VALUES: Final = PLAIN_TYPES | {float, decimal.Decimal, datetime.datetime, datetime.time}
-"""Types without methods of an expression or of a model."""
-
-_EXPRESSIONS: Final = ("resolve_expression", "prepare_database_save", "as_sql")
-_PLACEHOLDERS: Final = ("get_placeholder", "get_placeholder_sql")
 _DJANGOS: Final = {
     name: vars(SQLUpdateCompiler)[name] for name in ("as_sql", "execute_sql", "pre_sql_setup")
 }
@@ -47,9 +37,7 @@ class Statement(NamedTuple):
     """An UPDATE by primary key, and what it was made of."""
 
     text: str
-    table: str
-    fields: tuple[Field[Any, Any], ...]
-    columns: tuple[str | None, ...]
+    columns: Columns
     key: Field[Any, Any]
     nulls: bool
     """Whether None is a parameter, as since Django 6.1."""
@@ -57,14 +45,7 @@ class Statement(NamedTuple):
     greatest: int
 
 
-_statements: dict[tuple[Any, ...], Statement | None] = {}
-
-
-def forget() -> None:
-    _statements.clear()
-
-
-conf.on_change(forget)
+_statements = Memo()
 
 
 def update(alias: str, trace: Trace, values: Values) -> int | None:
@@ -114,23 +95,18 @@ def _made(connection: BaseDatabaseWrapper, trace: Trace, values: Values) -> Sql 
         *[field.attname for field in fields],
         *[value is None for _, _, value in values],
     )
-    if not all(type(value) in _VALUES or _is_value(value) for _, _, value in values):
+    if not are_values(value for _, _, value in values):
         return None
     if identity in _statements:
-        known = _statements[identity]
+        known: Statement | None = _statements[identity]
         if known is None or not _holds(known, trace, fields):
             return None
         parameters = _parameters(connection, known.key, known.nulls, trace, values)
         return None if parameters is None else (known.text, parameters)
     compiled = _compiled(connection, trace, values)
-    if len(_statements) >= MEMO_STATEMENTS:
-        forget()
-    _statements[identity] = compiled and _learnt(connection, trace, values, *compiled)
+    learnt = None if compiled is None else _learnt(connection, trace, values, *compiled)
+    _statements.keep(identity, learnt)
     return compiled
-
-
-def _is_value(value: Any) -> bool:
-    return not any(hasattr(value, name) for name in _EXPRESSIONS)
 
 
 def _goes_by_key(trace: Trace) -> bool:
@@ -144,12 +120,8 @@ def _goes_by_key(trace: Trace) -> bool:
 def _holds(statement: Statement, trace: Trace, fields: tuple[Field[Any, Any], ...]) -> bool:
     """Whether the model is as it was; an integer out of range has no UPDATE."""
     value = trace.values[0]
-    return (
-        statement.table == trace.shape.model._meta.db_table
-        and all(map(is_, statement.fields, fields))
-        and statement.columns == tuple([field.column for field in fields])
-        and (type(value) is not int or statement.least <= value <= statement.greatest)
-    )
+    fits = type(value) is not int or statement.least <= value <= statement.greatest
+    return fits and statement.columns.hold(trace.shape.model, fields)
 
 
 def _parameters(
@@ -165,10 +137,10 @@ def _parameters(
         prepared = field.get_db_prep_save(value, connection)
         if (prepared is None) is not (value is None):
             return None
-        if type(prepared) not in _VALUES and not _is_value(prepared):
-            return None
         if nulls or prepared is not None:
             parameters.append(prepared)
+    if not are_values(parameters):
+        return None
     return (*parameters, key.get_db_prep_value(trace.values[0], connection))
 
 
@@ -195,18 +167,14 @@ def _learnt(
     text: str,
     parameters: tuple[Any, ...],
 ) -> Statement | None:
-    options = trace.shape.model._meta
-    fields = tuple([field for field, _, _ in values])
-    for field in fields:
-        if type(field) is not BinaryField and any(hasattr(field, name) for name in _PLACEHOLDERS):
-            return None
-    key: Field[Any, Any] = target(options.pk)
+    model = trace.shape.model
+    columns = Columns.of(model, tuple([field for field, _, _ in values]))
+    key: Field[Any, Any] = target(model._meta.pk)
     nulls = len(parameters) == len(values) + 1
     expected = _parameters(connection, key, nulls, trace, values)
-    if expected != parameters or [*map(type, expected)] != [*map(type, parameters)]:
+    if columns is None or not same(expected, parameters):
         return None
     least, greatest = 0, 0
     if type(trace.values[0]) is int:
         least, greatest = connection.ops.integer_field_range(key.get_internal_type())
-    columns = tuple([field.column for field in fields])
-    return Statement(text, options.db_table, fields, columns, key, nulls, least, greatest)
+    return Statement(text, columns, key, nulls, least, greatest)

@@ -42,6 +42,21 @@ def count_sql() -> Iterator[SqlLog]:
     log.extend(query["sql"] for capture in captures for query in capture.captured_queries)
 
 
+Statements = list[tuple[str, Any]]
+
+
+def sent_by(call: Read) -> tuple[Any, Statements]:
+    """What a call returns, and the statements that it sends to the default database."""
+    seen: Statements = []
+
+    def note(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        seen.append((sql, portable(params)))
+        return execute(sql, params, many, context)
+
+    with connections["default"].execute_wrapper(note):
+        return call(), seen
+
+
 def in_another_thread(read: Read) -> Any:
     """What a read returns in a thread of its own, on connections of its own, which are closed."""
     found: list[Any] = []

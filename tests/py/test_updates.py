@@ -24,26 +24,17 @@ from django.db.models.sql.compiler import SQLUpdateCompiler
 from django.test.utils import CaptureQueriesContext
 
 from django_cache_manager import updates
-from observe import portable
+from observe import Statements, sent_by
 from settings import DATABASES
 from testapp.models import AllTypes, Author, Book, Country, Diner, Generated, Passport, Tag
 
 pytestmark = [pytest.mark.cached, pytest.mark.usefixtures("library", "fresh_shapes")]
 
-Statements = list[tuple[str, Any]]
-
 
 def sent(instance: models.Model, **options: Any) -> Statements:
     """What save() sends."""
-    seen: Statements = []
-
-    def note(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
-        seen.append((sql, portable(params)))
-        return execute(sql, params, many, context)
-
-    with connection.execute_wrapper(note):
-        instance.save(**options)
-    return seen
+    _, statements = sent_by(lambda: instance.save(**options))
+    return statements
 
 
 @pytest.fixture
@@ -229,17 +220,14 @@ ERRORS = (FieldError, FieldDoesNotExist, AttributeError, TypeError, ValueError, 
 
 def updated(queryset: Any, **values: Any) -> tuple[Any, Statements]:
     """What update() returns or raises, and what it sends."""
-    seen: Statements = []
 
-    def note(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
-        seen.append((sql, portable(params)))
-        return execute(sql, params, many, context)
-
-    with connection.execute_wrapper(note):
+    def update() -> Any:
         try:
-            return queryset.update(**values), seen
+            return queryset.update(**values)
         except ERRORS as error:
-            return (type(error), str(error)), seen
+            return type(error), str(error)
+
+    return sent_by(update)
 
 
 UPDATES: list[tuple[Callable[[], Any], dict[str, Any]]] = [
@@ -323,7 +311,7 @@ def test_field_that_makes_an_expression(monkeypatch: pytest.MonkeyPatch) -> None
         row.shout = shout
         row.save()
         assert AllTypes.objects.get(pk=row.pk).shout == shout.lower()
-        updates.forget()
+        updates._statements.clear()
 
 
 def test_unexpected_sql_is_compiled_each_time(compiled: mock.Mock) -> None:

@@ -10,7 +10,7 @@ from django.db.models.functions import Upper
 
 from testapp.managers import CacheManager
 
-__all__ = ["AllTypes", "Enrolment", "Generated", "Shout", "Straße"]
+__all__ = ["AllTypes", "Bare", "Enrolment", "Generated", "Shout", "Straße"]
 
 
 class Shout(str):
@@ -52,6 +52,12 @@ class AllTypes(models.Model):
     text = models.TextField(null=True)
     time = models.TimeField(null=True)
     uuid = models.UUIDField(null=True, default=uuid.uuid4)
+    objects = CacheManager()
+
+
+class Bare(models.Model):
+    """Nothing but its key."""
+
     objects = CacheManager()
 
 
