@@ -19,7 +19,7 @@ from django.db.models.constants import LOOKUP_SEP
 from django.db.models.fields import related, related_lookups
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from django.db.models import Model
 
@@ -35,7 +35,7 @@ class Unknown(Exception):
 class Call:
     """`shape` tells calls of one kind from all others: method, names, argument types."""
 
-    __slots__ = ("args", "kwargs", "method", "shape", "values")
+    __slots__ = ("args", "kwargs", "lookups", "method", "shape", "values")
 
     def __init__(
         self,
@@ -44,31 +44,39 @@ class Call:
         values: tuple[Any, ...],
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
+        lookups: tuple[tuple[str, Any], ...] = (),
     ) -> None:
         self.method = method
         self.shape = (method, *shape)
         self.values = values
         self.args = args
         self.kwargs = kwargs
+        self.lookups = lookups
+        """Names, and types of what they are compared to, within a tree; instances are not."""
 
 
 class Step:
     """What is known of calls of one kind on querysets of one shape."""
 
-    __slots__ = ("readers", "shape")
+    __slots__ = ("readers", "shape", "unordered")
 
     shape: Shape
 
-    def __init__(self, model: type[Model], call: Call) -> None:
+    def __init__(self, before: Shape, call: Call) -> None:
         """Raises Unknown where such a call may fail, or mean something else another time."""
+        self.unordered: list[Any] = []
+        """Options of models that the call is of as long as they have no ordering."""
         check = _CHECKS[call.method.__name__]
-        self.readers: tuple[str | None, ...] | None = check(model, call)
+        self.readers: tuple[str | None, ...] | None = check(self, before, call)
 
     def values_of(self, call: Call) -> tuple[Any, ...]:
         """What goes into the key.
 
-        Raises Unknown for an instance without the value, and for what no field may be compared to.
+        Raises Unknown for an instance without the value, for what no field may be compared to, and
+        for what means another query by now.
         """
+        if self.unordered and any(options.ordering for options in self.unordered):
+            raise Unknown
         if self.readers is None:
             return call.values
         values = list(call.values)
@@ -102,7 +110,7 @@ PLAIN_TYPES: Final = _SCALARS - {float, decimal.Decimal}
 """Of which every value may be compared to; of the others only the finite."""
 
 
-def _value_type(value: Any) -> Any:
+def value_type(value: Any) -> Any:
     """Of a value that isn't plain: what is between a shape's types, or Unknown."""
     kind = type(value)
     if kind is float:
@@ -132,7 +140,7 @@ def lookups_call(method: Callable[..., Any], args: tuple[Any, ...], kwargs: dict
     if not PLAIN_TYPES.issuperset(types):
         types = tuple(
             [
-                kind if kind in PLAIN_TYPES else _value_type(v)
+                kind if kind in PLAIN_TYPES else value_type(v)
                 for kind, v in zip(types, values, strict=True)
             ]
         )
@@ -203,7 +211,7 @@ def _aggregated(expression: Any) -> str:
 
 _INTEGERS: Final = frozenset({int, bool})
 _TEXTS: Final = frozenset({str})
-_TYPES_OF: Final[dict[type, frozenset[type]]] = {
+TYPES_OF: Final[dict[type, frozenset[type]]] = {
     models.AutoField: _INTEGERS,
     models.BigAutoField: _INTEGERS,
     models.SmallAutoField: _INTEGERS,
@@ -287,13 +295,42 @@ def target(field: Any) -> Any:
     raise Unknown
 
 
-def _check_lookups(model: type[Model], call: Call) -> tuple[str | None, ...] | None:
-    readers = []
-    (names, types) = call.shape[1:]
-    for name, kind in zip(names, types, strict=True):
-        field, rest = _resolve(model, name.split(LOOKUP_SEP))
-        readers.append(_check_lookup(field, rest[0] if rest else "exact", kind))
-    return tuple(readers) if any(readers) else None
+def _resolve_named(shape: Shape, name: str) -> tuple[Any, list[str]]:
+    """The same of a name that may be an annotation's, which goes first."""
+    path = name.split(LOOKUP_SEP)
+    for n in range(1, len(path) + 1 if shape.annotations else 1):
+        prefix = LOOKUP_SEP.join(path[:n])
+        if prefix in shape.annotations:
+            field = shape.annotations[prefix]
+            if field is None or len(path) > n + 1:
+                raise Unknown
+            return field, path[n:]
+    return _resolve(shape.model, path)
+
+
+def _check_lookups(step: Step, before: Shape, call: Call) -> tuple[str | None, ...] | None:
+    names, types = call.shape[1:]
+    lookups = zip(names, types, strict=True)
+    readers = tuple([_check_named(before, name, kind) for name, kind in lookups])
+    return readers if any(readers) else None
+
+
+def _check_filter(step: Step, before: Shape, call: Call) -> tuple[str | None, ...] | None:
+    if len(call.shape) == 3:
+        return _check_lookups(step, before, call)
+    _check_tree(step, before, call)
+    return None
+
+
+def _check_tree(step: Step, before: Shape, call: Call) -> None:
+    """What else a tree holds was built once, just as it is."""
+    for name, kind in call.lookups:
+        _check_named(before, name, kind)
+
+
+def _check_named(before: Shape, name: str, kind: Any) -> str | None:
+    field, rest = _resolve_named(before, name)
+    return _check_lookup(field, rest[0] if rest else "exact", kind)
 
 
 def _check_lookup(field: Any, lookup: str, kind: Any) -> str | None:
@@ -305,7 +342,7 @@ def _check_lookup(field: Any, lookup: str, kind: Any) -> str | None:
         return _check_instance(field, lookup, kind[1])
     if found is None or not _is_djangos(found) or "instance_lookups" in vars(field):
         raise Unknown
-    allowed = _TYPES_OF.get(type(target(field)), frozenset())
+    allowed = TYPES_OF.get(type(target(field)), frozenset())
     if lookup == "in":
         fits = type(kind) is tuple and kind[1] in allowed
     elif field.is_relation and lookup != "exact":
@@ -333,47 +370,65 @@ def _check_instance(field: Any, lookup: str, model: type[Model]) -> str:
     return attname
 
 
-def _check_ordering(model: type[Model], call: Call) -> None:
+def _check_ordering(step: Step, before: Shape, call: Call) -> None:
     for name in call.shape[1]:
-        path = name.removeprefix("-").split(LOOKUP_SEP)
-        field, rest = _resolve(model, path)
-        # What a relation is ordered by is its model's affair, and may change.
-        if rest or field.is_relation:
+        plain = name.removeprefix("-")
+        if plain in before.annotations:
+            continue
+        field, rest = _resolve(before.model, plain.split(LOOKUP_SEP))
+        if rest:
             raise Unknown
+        if field.is_relation:
+            # It is ordered by what its model is ordered by, or else by its key.
+            if type(field) not in _FOREIGN or field.related_model._meta.ordering:
+                raise Unknown
+            step.unordered.append(field.related_model._meta)
 
 
-def _check_names(model: type[Model], call: Call) -> None:
+def _check_values(step: Step, before: Shape, call: Call) -> None:
+    """Names of annotations too; Django has just found that these are selected."""
+    names = [name for name in call.shape[1] if name not in before.annotations]
+    _check_named_fields(before, call, names)
+
+
+def _check_names(step: Step, before: Shape, call: Call) -> None:
+    _check_named_fields(before, call, call.shape[1])
+
+
+def _check_named_fields(before: Shape, call: Call, names: Sequence[str]) -> None:
     if call.kwargs.get("flat") and not call.args:
         raise Unknown  # Django 6.1 warns
-    for name in call.shape[1]:
-        field, rest = _resolve(model, name.split(LOOKUP_SEP))
+    for name in names:
+        field, rest = _resolve(before.model, name.split(LOOKUP_SEP))
         if rest or (field.is_relation and type(field) not in _FOREIGN):
             raise Unknown
 
 
-def _check_relations(model: type[Model], call: Call) -> None:
+def _check_relations(step: Step, before: Shape, call: Call) -> None:
     """Django has just followed the names, or will when it runs the query."""
     if not call.args:
         raise Unknown  # Django 6.1 warns of select_related()
 
 
-def _check_none(model: type[Model], call: Call) -> None:
+def _check_none(step: Step, before: Shape, call: Call) -> None:
     if call.shape[1]:
         raise Unknown
 
 
-def _check_nothing(model: type[Model], call: Call) -> None:
+def _check_nothing(step: Step, before: Shape, call: Call) -> None:
     """Calls that can't fail, as slices of what isn't sliced."""
 
 
-_CHECKS: Final[dict[str, Callable[[type[Model], Call], Any]]] = {
-    "filter": _check_lookups,
-    "exclude": _check_lookups,
+_CHECKS: Final[dict[str, Callable[[Step, Shape, Call], Any]]] = {
+    "filter": _check_filter,
+    "exclude": _check_filter,
+    "annotate": _check_tree,
+    "alias": _check_tree,
     "sticky_filter": _check_lookups,
     "next_is_sticky": _check_nothing,
     "order_by": _check_ordering,
-    "values": _check_names,
-    "values_list": _check_names,
+    "values": _check_values,
+    "values_list": _check_values,
     "only": _check_names,
     "defer": _check_names,
     "select_related": _check_relations,

@@ -41,7 +41,17 @@ from django.db.models.sql.compiler import SQLCompiler, SQLInsertCompiler
 from django.db.models.sql.constants import GET_ITERATOR_CHUNK_SIZE, MULTI
 from django.utils.functional import cached_property
 
-from . import answers, calls, inserts, iterables, prefetches, querysets, reads, traces
+from . import (
+    answers,
+    calls,
+    expressions,
+    inserts,
+    iterables,
+    prefetches,
+    querysets,
+    reads,
+    traces,
+)
 from .cache_manager import CacheManager, is_caching
 from .connection_state import state_of
 from .cursors import fetching
@@ -115,6 +125,8 @@ _EXPECTED: Final[dict[tuple[type | ModuleType, str], tuple[str, ...]]] = {
     (QuerySet, "exclude"): ("self", "*args", "kwargs"),
     (QuerySet, "order_by"): ("self", "*field_names"),
     (QuerySet, "reverse"): ("self",),
+    (QuerySet, "annotate"): ("self", "*args", "kwargs"),
+    (QuerySet, "alias"): ("self", "*args", "kwargs"),
     (QuerySet, "distinct"): ("self", "*field_names"),
     (QuerySet, "select_related"): ("self", "*fields"),
     (QuerySet, "prefetch_related"): ("self", "*lookups"),
@@ -148,6 +160,8 @@ _QUERYSET: Final[dict[str, Callable[[Any], Any]]] = {
     "exclude": querysets.filtering,
     "order_by": querysets.following(calls.names_call),
     "reverse": querysets.following(calls.names_call),
+    "annotate": querysets.following(expressions.annotate_call),
+    "alias": querysets.following(expressions.annotate_call),
     "distinct": querysets.following(calls.names_call),
     "select_related": querysets.following(calls.names_call),
     "prefetch_related": querysets.prefetch_related,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from django.db.models import Prefetch
 from django.db.transaction import mark_for_rollback_on_error
 
-from . import answers, calls, policy, traces, updates
+from . import answers, calls, expressions, policy, traces, updates
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -128,7 +128,7 @@ def following(encode: Callable[..., calls.Call]) -> Callable[[Method], Method]:
 
 def filtering(original: Method) -> Method:
     """filter() and exclude(); a related manager's first is put off till its query is needed."""
-    follow = following(calls.lookups_call)(original)
+    follow = following(expressions.filter_call)(original)
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         trace = None if self._trace is None else traces.resolved(self)

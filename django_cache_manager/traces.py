@@ -15,13 +15,13 @@ import contextlib
 import itertools
 from typing import TYPE_CHECKING, Any, Final
 
-from django.core.exceptions import EmptyResultSet
+from django.core.exceptions import EmptyResultSet, FieldError
 from django.db import DEFAULT_DB_ALIAS
 from django.db.models.query import QuerySet
 from django.db.models.sql import Query
 
 from . import conf, policy
-from .calls import PLAIN_TYPES, Call, Step, Unknown, aggregates, lookups_call
+from .calls import PLAIN_TYPES, TYPES_OF, Call, Step, Unknown, aggregates, lookups_call
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,6 +82,7 @@ class Shape:
     """A chain of calls without its values."""
 
     __slots__ = (
+        "annotations",
         "attributes",
         "caching",
         "children",
@@ -104,6 +105,7 @@ class Shape:
             # related instances are among that) isn't the shape's, but for a new one's defaults.
             **{name: built.__dict__[name] for name in (_LEFT if depth else (*_LEFT, *_KEPT))},
         }
+        self.annotations = annotated_fields(built._query)
         self.is_sliced = built._query.is_sliced
         self.caching: bool | None = built._query.__dict__.get("caching")
         self.ordering = model._meta.ordering
@@ -131,6 +133,19 @@ class Trace:
         for method, args, kwargs in self.calls:
             queryset = method(queryset, *args, **kwargs)
         return queryset
+
+
+def annotated_fields(query: Query) -> dict[str, Any]:
+    """The fields that a Query's annotations are values of; None for those that can't be compared
+    to as values of a model's fields are."""
+    found: dict[str, Any] = {}
+    for name, annotation in query.annotations.items():
+        try:
+            field = annotation.output_field
+        except (AttributeError, FieldError):
+            field = None
+        found[name] = field if type(field) in TYPES_OF else None
+    return found
 
 
 UNBUILT: Final[Any] = object()
@@ -237,7 +252,7 @@ def learn(trace: Trace, call: Call, built: QuerySet[Any]) -> Trace | None:
     if shape.depth >= STEPS_MAX or built._query.combinator:
         return None
     try:
-        step = Step(shape.model, call)
+        step = Step(shape, call)
         step.values_of(call)
     except Unknown:
         return None
@@ -272,7 +287,7 @@ _OURS: Final = (
     " __getitem__ __bool__ query _query db filter exclude _filter_or_exclude"
     " _filter_or_exclude_inplace order_by values values_list _values all get first last count"
     " exists in_bulk reverse distinct select_related only defer prefetch_related using ordered"
-    " _not_support_combined_queries _iterator iterator _next_is_sticky"
+    " annotate alias _annotate _not_support_combined_queries _iterator iterator _next_is_sticky"
     " _check_ordering_first_last_queryset_aggregation _prefetch_related_objects"
 ).split()
 """Methods whose calls aren't made when an answer is at hand: a class that has its own is built as

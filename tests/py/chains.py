@@ -1,5 +1,6 @@
 """Chains of queryset calls, valid and invalid, and what comes of them."""
 
+import contextlib
 import datetime
 import decimal
 import enum
@@ -8,7 +9,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import models
-from django.db.models import F, Prefetch, Q, QuerySet
+from django.db.models import (
+    Avg,
+    Case,
+    Count,
+    ExpressionWrapper,
+    F,
+    Max,
+    Min,
+    Prefetch,
+    Q,
+    QuerySet,
+    Sum,
+    Value,
+    When,
+)
+from django.db.models.functions import Coalesce, Lower, Now
 from django.utils.functional import lazystr
 from django.utils.safestring import SafeString
 from hypothesis import strategies as st
@@ -47,14 +63,14 @@ FIELDS = {
     Author: [
         "pk", "id", "name", "email", "born", "rank", "country", "country_id", "country__name",
         "country__pk", "friends", "friends__name", "books", "books__title", "books__author__rank",
-        "passport", "passport__number", "nothing",
+        "passport", "passport__number", "nothing", "made", "made", "other",
     ],
     Book: [
         "pk", "title", "author", "author_id", "author__name", "author__country__code", "editor",
         "editor__country", "pages", "price", "published", "extra", "extra__a", "tags",
-        "tags__label", "loans__due", "notes__text", "nothing",
+        "tags__label", "loans__due", "notes__text", "nothing", "made", "made", "other",
     ],
-    Node: ["pk", "name", "parent", "parent__parent", "parent__name", "children", "weight"],
+    Node: ["pk", "name", "parent", "parent__parent", "parent__name", "children", "weight", "made"],
     Passport: ["pk", "number", "owner", "owner_id", "owner__country", "owner__books"],
 }  # fmt: skip
 
@@ -65,6 +81,59 @@ def lookups_of(draw: st.DrawFn, model: type[models.Model]) -> dict[str, Any]:
     # Twice as often what is likely to be understood.
     names = st.builds(str.__add__, fields, st.just("") | lookups)
     return draw(st.dictionaries(names, st.sampled_from(VALUES), max_size=2))
+
+
+@st.composite
+def trees_of(draw: st.DrawFn, model: type[models.Model]) -> Q:
+    """Of Q objects, as deep as three."""
+
+    def joined(inner: st.SearchStrategy[Q]) -> st.SearchStrategy[Q]:
+        connectors = st.sampled_from([Q.AND, Q.OR, Q.XOR])
+        made = st.builds(
+            lambda children, connector: Q(*children, _connector=connector),
+            st.lists(inner, max_size=2),
+            connectors,
+        )
+        return made | inner.map(lambda q: ~q)
+
+    leaves = lookups_of(model).map(lambda lookups: Q(**lookups))
+    return draw(st.recursive(leaves, joined, max_leaves=3))
+
+
+@st.composite
+def expressions_of(draw: st.DrawFn, model: type[models.Model]) -> Any:
+    """Understood and not: what may be annotated, or compared to."""
+    field = draw(st.sampled_from(FIELDS[model]))
+    value = draw(st.sampled_from(VALUES))
+    number = draw(st.sampled_from([0, 1, True, 1.0, 2, decimal.Decimal("1.0"), decimal.Decimal(1)]))
+    aggregate = draw(st.sampled_from([Count, Count, Sum, Max, Min, Avg]))
+    condition = draw(st.none() | trees_of(model))
+    kind = draw(st.integers(0, 10))
+    with contextlib.suppress(TypeError):
+        match kind:
+            case 0:
+                return F(field)
+            case 1:
+                return Value(value)
+            case 2:
+                return F(field) + number
+            case 3:
+                return number - F(field) * F("pk")
+            case 4:
+                return aggregate(field, filter=condition)
+            case 5:
+                return Count(field, distinct=draw(st.booleans()))
+            case 6:
+                return Sum(field, default=number)
+            case 7:
+                return Case(When(condition or Q(pk=1), then=Value(number)), default=F("pk"))
+            case 8:
+                return Coalesce(Lower(field), Value("x"))
+            case 9:
+                return ExpressionWrapper(F(field) * number, output_field=models.FloatField())
+            case 10:
+                return Now()
+    return Count(field)
 
 
 Step = tuple[str, tuple[Any, ...], dict[str, Any]]
@@ -108,13 +177,23 @@ def fetches_of(draw: st.DrawFn, model: type[models.Model]) -> Fetch:
 def step_of(draw: st.DrawFn, model: type[models.Model]) -> Step:
     name = draw(
         st.sampled_from(
-            "filter filter filter exclude order_by order_by values values_list only defer"
-            " select_related prefetch_related distinct reverse all slice slice using none".split()
+            "filter filter filter exclude trees annotate annotate alias order_by order_by values"
+            " values_list only defer select_related prefetch_related distinct reverse all slice"
+            " slice using none".split()
         )
     )
     field = st.sampled_from(FIELDS[model])
     if name in ("filter", "exclude"):
         return name, (), draw(lookups_of(model))
+    if name == "trees":
+        trees = draw(st.lists(trees_of(model), min_size=1, max_size=2))
+        compared = draw(st.dictionaries(field, expressions_of(model), max_size=1))
+        return draw(st.sampled_from(["filter", "exclude"])), tuple(trees), compared
+    if name in ("annotate", "alias"):
+        unnamed = draw(st.lists(expressions_of(model), max_size=1))
+        aliases = st.sampled_from(["made", "made", "other", "name"])
+        named = draw(st.dictionaries(aliases, expressions_of(model), max_size=2))
+        return name, tuple(unnamed), named
     if name == "order_by":
         signs = st.sampled_from(["", "-", "-", "+", "?"])
         names = st.builds(str.__add__, signs, field) | field
