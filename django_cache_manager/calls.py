@@ -150,14 +150,16 @@ def lookups_call(method: Callable[..., Any], args: tuple[Any, ...], kwargs: dict
     return Call(method, (tuple(kwargs), types), values, (), kwargs)
 
 
+_STRINGS: Final = frozenset({str})
+_BOOLEANS: Final = frozenset({bool})
+
+
 def names_call(method: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
     """Methods that take names: order_by(), values(), only(), ..."""
-    for name in args:
-        if type(name) is not str:
-            raise Unknown
-    for value in kwargs.values():
-        if type(value) is not bool:
-            raise Unknown
+    if not _STRINGS.issuperset(map(type, args)):
+        raise Unknown
+    if kwargs and not _BOOLEANS.issuperset(map(type, kwargs.values())):
+        raise Unknown
     return Call(method, (args, *kwargs.items()), (), args, kwargs)
 
 

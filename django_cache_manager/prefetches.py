@@ -20,7 +20,7 @@ from django.db.models.fields import related_descriptors
 from django.db.models.manager import BaseManager
 
 from . import answers, conf, row_plans, traces
-from .calls import PK_TYPES
+from .calls import PK_TYPES, TYPES_OF, Unknown, target
 from .captures import capturing
 
 if TYPE_CHECKING:
@@ -367,7 +367,13 @@ def _relation(prefetcher: Any, kind: type) -> Relation | None:
 
 
 def _only(fields: tuple[Any, ...]) -> Any:
-    return fields[0].attname if len(fields) == 1 else None
+    """The attribute of the only field, if it is of a plain class: another's values may mean more
+    than they show."""
+    try:
+        is_plain = len(fields) == 1 and type(target(fields[0])) in TYPES_OF
+    except Unknown:
+        return None
+    return fields[0].attname if is_plain else None
 
 
 _METHODS: Final = ("__init__", "get_queryset", "get_prefetch_querysets", "_apply_rel_filters")

@@ -99,6 +99,8 @@ class Shape:
         self.depth = depth
         self.children: dict[tuple[Any, ...], Step] = {}
         self.attributes = {
+            # Places for what each queryset has of its own: a copy needn't grow.
+            **dict.fromkeys((*_KEPT, "_hints", "_trace")),
             **_RESET,
             "model": model,
             # What the calls leave on a queryset beside its Query. What it has from another (its

@@ -282,3 +282,25 @@ def test_manager_without_caching_is_asked_each_time() -> None:
         list(plain.all())
         list(plain.all())
     assert len(queries) == 4
+
+
+def test_key_of_ones_own_class_is_asked_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it sends to the database may depend on more than its value."""
+    from django_cache_manager import prefetches
+
+    class Moody(models.CharField):
+        hides = False
+
+        def get_prep_value(self, value: Any) -> Any:
+            return "??" if Moody.hides else super().get_prep_value(value)
+
+    monkeypatch.setattr(Country._meta.get_field("code"), "__class__", Moody)
+    prefetches._relations.clear()
+    try:
+        for hides in (False, True) * 4:
+            countries = [Country(pk="DE"), Country(pk="JP")]
+            Moody.hides = hides
+            prefetch_related_objects(countries, "authors")
+            assert bool(countries[0].authors.all()) is not hides
+    finally:
+        prefetches._relations.clear()
