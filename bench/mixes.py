@@ -7,6 +7,7 @@ from random import Random
 from typing import Any
 
 from reads import manager
+from writes import raise_population
 
 CITIES = 1_000
 """The largest ones; how often one is asked for follows Zipf's law."""
@@ -58,12 +59,6 @@ def read(listed: bool, pk: int, country: str) -> Any:
     return manager().get(pk=pk)
 
 
-def write(pk: int) -> None:
-    from django.db.models import F
-
-    manager().filter(pk=pk).update(population=F("population") + 1)
-
-
 planned: dict[str, Any] = {}
 
 
@@ -87,9 +82,9 @@ def run(start: float) -> float:
         writes, listed, pk, country = operations[done % PLANNED]
         if now >= next_write:
             next_write += every
-            write(pk)
+            raise_population(pk)
         elif writes:
-            write(pk)
+            raise_population(pk)
         else:
             read(listed, pk, country)
         done += 1

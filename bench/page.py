@@ -99,11 +99,15 @@ def work_head() -> list[str]:
 
 def work_row(result: Result) -> list[str]:
     own = ("off", result.own)
-    times = [
-        f"{1 / result.ratio(variant):.2f}" if variant in result.rounds else ""
-        for variant in (*own, *RIVALS)
-    ]
+    times = [work_cell(result, variant) for variant in (*own, *RIVALS)]
     return [result.case.label, microseconds(result, result.baseline), *times]
+
+
+def work_cell(result: Result, variant: str) -> str:
+    if variant not in result.rounds:
+        return ""
+    times = f"{1 / result.ratio(variant):.2f}"
+    return f"{times} (reads stay stale)" if variant in result.stale else times
 
 
 def beside_head(places: Sequence[MeasuredPlace]) -> list[str]:
@@ -171,7 +175,8 @@ What a hit's rows cost at the least, from values that are ready, so without key,
 ## Misses and writes
 
 Times the time without the package. A miss reads what was never read before, and keeps it. *Off*:
-`ENABLED` is False.
+`ENABLED` is False. That reads see a write is checked. cacheops leaves them stale after `update()`:
+of it `invalidated_update()` is measured, here and below.
 
 {work}
 

@@ -23,6 +23,8 @@ def lines(results: list[Result]) -> list[str]:
                     line += f"{limit!s:>9}  {verdict}"
                 elif result.case.sort == "read" and result.statements[variant]:
                     line += f"{'':>9}  {result.statements[variant]} statements"
+                elif variant in result.stale:
+                    line += f"{'':>9}  reads stay stale"
             text.append(line)
     text.append("ratio: how many times faster than the first variant of the case, round by round")
     return text

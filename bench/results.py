@@ -10,11 +10,14 @@ from mixes import MIXES, Mix
 
 @dataclass
 class Result:
-    """Of one case: microseconds, a list of rounds for each variant, and SQL statements."""
+    """Of one case: microseconds, a list of rounds for each variant."""
 
     case: Case
     rounds: dict[str, list[float]]
     statements: dict[str, int]
+    """SQL statements of one operation of a read or a miss."""
+    stale: frozenset[str] = frozenset()
+    """Variants of a write after which reads are answered as before it."""
 
     @property
     def baseline(self) -> str:
@@ -36,8 +39,12 @@ class Result:
         return median(base / own for base, own in pairs)
 
     def rivals(self) -> list[str]:
-        """Those that do what is measured: of a read, those that hit."""
-        measured = [name for name in self.case.variants if name in RIVALS]
+        """Those that do what is measured: of a read those that hit, of a write those whose reads
+        see it.
+        """
+        measured = [
+            name for name in self.case.variants if name in RIVALS and name not in self.stale
+        ]
         if self.case.sort != "read":
             return measured
         return [name for name in measured if self.statements[name] == 0]
@@ -46,8 +53,12 @@ class Result:
         return min(self.rivals(), key=self.microseconds, default=None)
 
     def check(self) -> None:
-        """That a hit ran no statement, and a miss as many as without a cache."""
-        if not self.statements:
+        """That a hit ran no statement, a miss as many as without a cache, and that our own reads
+        see a write.
+        """
+        if self.stale.difference(RIVALS):
+            raise SystemExit(f"{self.case.label}: stale after it: {self.stale}")
+        if self.case.sort == "write":
             return
         base = self.statements[self.baseline]
         if self.case.sort == "miss":

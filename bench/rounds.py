@@ -28,6 +28,7 @@ def order(names: Sequence[str], rounds: int) -> Iterator[tuple[int, str]]:
 def measure(case: Case, processes: Processes, rounds: int) -> Result:
     found: dict[str, list[float]] = {name: [] for name in case.variants}
     statements: dict[str, int] = {}
+    stale: set[str] = set()
     loops = dict.fromkeys(case.variants, case.loops)
     for turn, name in order(list(case.variants), rounds):
         process = processes.one(case.variants[name].process)
@@ -38,10 +39,12 @@ def measure(case: Case, processes: Processes, rounds: int) -> Result:
             continue
         if case.sort != "write":
             statements[name] = process.ask(do="statements", **what)
+        elif process.ask(do="stale", **what):
+            stale.add(name)
         if case.sort == "read":
             spent = process.ask(do="time", loops=case.loops, **what)
             loops[name] = max(case.loops, round(LEAST_MICROSECONDS / spent))
-    result = Result(case, found, statements)
+    result = Result(case, found, statements, frozenset(stale))
     result.check()
     return result
 

@@ -25,7 +25,7 @@ from report import as_json, lines, memory_lines, mix_lines
 from results import Measured, MeasuredPlace
 from rounds import measure, measure_mix
 
-ROUNDS, BESIDE_ROUNDS, SHORT_ROUNDS, MIX_ROUNDS = 15, 9, 15, 5
+ROUNDS, BESIDE_ROUNDS, SHORT_ROUNDS, MIX_ROUNDS = 21, 9, 15, 7
 OWN_BESIDE = ("absent", "on")
 """What is compared on PostgreSQL and on the newest Django."""
 

@@ -3,6 +3,7 @@ each by a line.
 
 {"do": "time", "case": name, "variant": name, "loops": n} -> microseconds of one operation
 {"do": "statements", "case": name, "variant": name} -> SQL statements that one operation runs
+{"do": "stale", "case": name, "variant": name} -> whether reads after one are answered as before it
 {"do": "prepare", "mix": name, "number": n, "round": n}, {"do": "mix", "start": s} -> operations a
     second (mixes.py)
 {"do": "memory"} -> bytes of an entry (memory.py)
@@ -70,6 +71,10 @@ def statements(command: dict[str, Any]) -> int:
     return len(seen)
 
 
+def stale(command: dict[str, Any]) -> bool:
+    return writes.leaves_stale(operation_of(command))
+
+
 def prepare(command: dict[str, Any]) -> None:
     mixes.prepare(command["mix"], command["number"], command["round"])
 
@@ -85,6 +90,7 @@ def measure_memory(command: dict[str, Any]) -> dict[str, float]:
 DO: dict[str, Callable[[dict[str, Any]], Any]] = {
     "time": time,
     "statements": statements,
+    "stale": stale,
     "prepare": prepare,
     "mix": mix,
     "memory": measure_memory,

@@ -1,5 +1,6 @@
 """Writes that are measured."""
 
+from collections.abc import Callable
 from itertools import count
 from typing import Any
 
@@ -10,6 +11,35 @@ process = {"name": ""}
 numbers = count()
 kept: dict[str, Any] = {}
 """Objects that are read once and saved many times."""
+
+
+def leaves_stale(operation: Callable[[], Any]) -> bool:
+    """Whether a cached read of what the operation writes is not answered as the database holds it.
+
+    Only of what it writes: other kinds of process write the rest, unseen by this one.
+    """
+    from geo.models import City, Tag
+
+    def read() -> tuple[int, int]:
+        return City.objects.get(pk=PARIS).population, Tag.objects.count()
+
+    read()
+    before = held()
+    operation()
+    return any(
+        now != was and seen != now for was, now, seen in zip(before, held(), read(), strict=True)
+    )
+
+
+def held() -> tuple[int, int]:
+    """The population of Paris and the number of tags in the database, round any cache."""
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT population FROM geo_city WHERE id = %s", [PARIS])
+        population = cursor.fetchone()[0]
+        cursor.execute("SELECT COUNT(*) FROM geo_tag")
+        return population, cursor.fetchone()[0]
 
 
 def saved() -> None:
@@ -23,13 +53,21 @@ def saved() -> None:
     city.save()
 
 
-def updated() -> None:
-    """An UPDATE of one row in autocommit."""
+def raise_population(pk: int) -> None:
+    """An UPDATE of one row in autocommit, which drops what it makes old: cacheops has a method of
+    its own for that, and keeps it after update().
+    """
     from django.db.models import F
 
     from geo.models import City
 
-    City.objects.filter(pk=PARIS).update(population=F("population") + 1)
+    cities = City.objects.filter(pk=pk)
+    update = getattr(cities, "invalidated_update", cities.update)
+    update(population=F("population") + 1)
+
+
+def updated() -> None:
+    raise_population(PARIS)
 
 
 def name() -> str:

@@ -84,6 +84,21 @@ def test_rival_that_runs_sql_is_marked_and_is_not_the_best(bench: SimpleNamespac
     assert read(bench, 1.0, 10.0).best_rival() == RIVAL
 
 
+def test_rival_whose_reads_stay_stale_is_marked_and_is_not_the_best(bench: SimpleNamespace) -> None:
+    found = result(bench, "update", {"absent": [100.0], "on": [100.0], RIVAL: [90.0]})
+    found.stale = frozenset({RIVAL})
+    found.check()
+    assert found.best_rival() is None
+    assert bench.page.work_cell(found, RIVAL) == "0.90 (reads stay stale)"
+
+
+def test_own_read_that_stays_stale_ends_the_benchmark(bench: SimpleNamespace) -> None:
+    found = result(bench, "update", {"absent": [100.0], "on": [100.0]})
+    found.stale = frozenset({"on"})
+    with pytest.raises(SystemExit, match="stale after it"):
+        found.check()
+
+
 def test_target_is_met_at_its_figure_and_not_below(bench: SimpleNamespace) -> None:
     assert set(met(bench, read(bench, 2.0, 80.0)).values()) == {True}
     assert met(bench, read(bench, 2.1, 80.0)) == {
