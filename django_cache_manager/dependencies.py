@@ -296,7 +296,8 @@ def _refuse_moving_cast(node: functions.Cast) -> None:
     """PostgreSQL casts the text 'now', also one that a row holds, to the present time."""
     (source,) = node.get_source_expressions()
     target = node.output_field
-    if isinstance(source.output_field, _TIMES) and isinstance(target, _TIMES):
+    known = getattr(source, "_output_field_or_none", None)  # a list has no field
+    if isinstance(known, _TIMES) and isinstance(target, _TIMES):
         return
     if isinstance(target, _TIMES) or hasattr(target, "base_field") or not _is_known(type(target)):
         raise Uncacheable(f"it casts to {type(target).__name__}, and 'now' may be cast to a time")

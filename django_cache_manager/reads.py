@@ -385,6 +385,9 @@ def judge(
             known = look(sql, dialect)
         except Uncacheable as refusal:
             known = refusal
+        except Exception as error:  # of an expression's own methods: the query itself may be sound
+            logger.warning("a query is not cached, for its tables can't be told", exc_info=True)
+            known = Uncacheable(f"its tables can't be told: {error!r}")
         if len(_judged) >= MEMO_STATEMENTS:
             _judged.clear()
         if len(sql) <= MEMO_SQL_LENGTH:

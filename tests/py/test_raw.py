@@ -392,7 +392,8 @@ def test_functions_of_the_database_are_not_trusted() -> None:
 
 @pytest.mark.databases("postgresql")
 def test_a_text_that_means_now_is_not_cached_in_a_queryset() -> None:
-    from django.db.models import DateField, Value
+    from django.contrib.postgres.fields import ArrayField
+    from django.db.models import DateField, FloatField, Value
     from django.db.models.functions import Cast
 
     assert_not_cached(lambda: list(Author.objects.filter(born__lt=Value("today"))))
@@ -401,4 +402,6 @@ def test_a_text_that_means_now_is_not_cached_in_a_queryset() -> None:
     )
     assert_not_cached(lambda: list(Author.objects.annotate(d=Cast(Value("now"), DateField()))))
     assert_cached(lambda: list(Author.objects.annotate(d=Cast("born", DateField()))))
+    numbers = Cast(Value([1.0, 0.5]), ArrayField(FloatField()))  # of no field of its own
+    assert_not_cached(lambda: list(Author.objects.annotate(numbers=numbers)))
     assert_cached(lambda: list(Author.objects.filter(name="nowhere")))

@@ -6,12 +6,13 @@ import datetime
 import tracemalloc
 from collections.abc import Callable, Iterator
 from typing import Any
+from unittest import mock
 
 import pytest
 from django.db import connection, models, transaction
 from django.db.models import F, Func, OuterRef, Subquery, Value
 from django.db.models.expressions import RawSQL
-from django.db.models.functions import Now, Random
+from django.db.models.functions import Now, Random, Upper
 from django.db.models.lookups import Exact
 
 from observe import assert_cached, assert_hit, assert_not_cached, assert_right, count_sql
@@ -288,3 +289,20 @@ def test_wrong_thread_is_an_error_for_a_hit_too() -> None:
     thread.join()
     assert len(raised) == 1
     assert PLAIN or connection.vendor
+
+
+@pytest.mark.cached
+def test_expression_that_fails_to_tell_its_parts(caplog: pytest.LogCaptureFixture) -> None:
+    from django_cache_manager.api import explain
+
+    def failing(node: Any) -> Any:
+        raise RuntimeError("no parts")
+
+    queryset = Author.objects.annotate(loud=Upper("name")).order_by("pk")
+    expected = [author.name.upper() for author in Author.plain.order_by("pk")]
+    with mock.patch("django_cache_manager.dependencies._children", failing):
+        for _ in range(2):
+            assert [author.loud for author in queryset.all()] == expected
+        assert_not_cached(lambda: list(queryset.all()))
+        assert "no parts" in str(explain(queryset)["reason"])
+    assert "its tables can't be told" in caplog.text
