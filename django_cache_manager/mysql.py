@@ -1,6 +1,7 @@
 """MariaDB and MySQL: what the server and the driver's connection tell.
 
-For mysqlclient; PyMySQL in its place works the same where it shows the server's status.
+For mysqlclient. PyMySQL in its place shows the server's status by itself: reads, writes and
+transactions were tried by hand with 1.2.4 on MariaDB 10.11; the tests run mysqlclient alone.
 """
 
 from __future__ import annotations
