@@ -196,6 +196,45 @@ def other_process(database: None, other_process_of_run: "OtherProcess") -> Itera
 
 
 @pytest.fixture
+def other(other_process: "OtherProcess") -> "OtherProcess":
+    """The other process with everything in its L1."""
+    from testapp.actions import labels, name_of, names
+
+    for read in (names, name_of, labels):
+        read()
+        other_process.call(read)
+    return other_process
+
+
+@pytest.fixture
+def locked(database: None) -> Iterator[Callable[[], None]]:
+    """Keeps the first author's row locked; called, it lets go."""
+    from django.db import transaction
+
+    from aliases import alias_of
+    from in_flight import settled
+    from testapp.models import Author
+
+    settled()
+    with alias_of("locker") as locker:
+        block = transaction.atomic(locker)
+        block.__enter__()
+        Author.objects.using(locker).select_for_update().get(pk=1)
+        held = True
+
+        def let_go() -> None:
+            nonlocal held
+            if held:
+                held = False
+                block.__exit__(None, None, None)
+
+        yield let_go
+        let_go()
+    # The next test's tables are emptied when nobody writes them any more.
+    settled()
+
+
+@pytest.fixture
 def settings_of_cache(database: None) -> Iterator[Callable[..., None]]:
     """Changes keys of DJANGO_CACHE_MANAGER, or a whole setting, for a test."""
     from django.conf import settings

@@ -9,6 +9,7 @@ import pytest
 from django.db import OperationalError, connections, transaction
 
 import servers
+from aliases import alias_of
 from observe import (
     assert_cached,
     assert_hit,
@@ -19,7 +20,6 @@ from observe import (
     uncached,
 )
 from settings import KIND
-from test_poolers import alias_of
 from testapp.actions import add_tag, name_of, names, rename, sql
 from testapp.models import Author, Tag
 from worker import OtherProcess, RollBack

@@ -22,7 +22,7 @@ from servers import MariaDB, free_port
 from testapp.actions import labels, name_of, names, rename, sql
 from testapp.models import Author
 from testapp.mysql_writes import as_user
-from worker import OtherProcess
+from worker import OtherProcess, names_there
 
 pytestmark = [
     pytest.mark.databases("mariadb"),
@@ -36,19 +36,6 @@ def why(read: Any = None) -> str:
     from django_cache_manager.api import explain
 
     return explain(Author.objects.order_by("pk") if read is None else read).reason
-
-
-@pytest.fixture
-def other(other_process: OtherProcess) -> OtherProcess:
-    """The other process with everything in its L1."""
-    for read in (names, name_of, labels):
-        read()
-        other_process.call(read)
-    return other_process
-
-
-def there(other: OtherProcess) -> list[str]:
-    return [eval(item[1]) for item in other.call(names)[2]]
 
 
 @pytest.fixture
@@ -127,7 +114,7 @@ def test_repeatable_read_keeps_its_snapshot(option: Any, other: OtherProcess) ->
         labels()
         other.call(rename, "theirs")
         assert assert_right(names)[0] == name_of() == "Ánna"
-    assert names()[0] == name_of() == there(other)[0] == "theirs"
+    assert names()[0] == name_of() == names_there(other)[0] == "theirs"
 
 
 def test_snapshot_is_not_taken_by_a_write(option: Any, other: OtherProcess) -> None:
@@ -149,7 +136,7 @@ def test_serializable_is_asked_each_time(option: Any, other: OtherProcess) -> No
     with transaction.atomic():
         assert_not_cached(labels)
     rename("mine")
-    assert names()[0] == there(other)[0] == "mine"
+    assert names()[0] == names_there(other)[0] == "mine"
 
 
 def test_level_of_the_server_is_not_guessed(option: Any, globally: Any) -> None:

@@ -13,26 +13,13 @@ from servers import MariaDB
 from testapp.actions import labels, name_of, names, sql
 from testapp.models import Author
 from testapp.mysql_writes import as_user
-from worker import OtherProcess
+from worker import OtherProcess, names_there
 
 pytestmark = [
     pytest.mark.databases("mariadb"),
     pytest.mark.cached,
     pytest.mark.usefixtures("library"),
 ]
-
-
-@pytest.fixture
-def other(other_process: OtherProcess) -> OtherProcess:
-    """The other process with everything in its L1."""
-    for read in (names, name_of, labels):
-        read()
-        other_process.call(read)
-    return other_process
-
-
-def there(other: OtherProcess) -> list[str]:
-    return [eval(item[1]) for item in other.call(names)[2]]
 
 
 @contextlib.contextmanager
@@ -140,9 +127,9 @@ def test_triggers_that_a_user_is_not_shown_are_reckoned_with(
         rights = "SELECT, INSERT, UPDATE, DELETE ON qc_default.*"
         with as_user(mariadb_server, "lesser", rights):
             assert_cached(names)
-            there(other)
+            names_there(other)
             sql("INSERT INTO testapp_tag (label) VALUES ('pull')")
-            assert names()[0] == there(other)[0] == "triggered"
+            assert names()[0] == names_there(other)[0] == "triggered"
             sql("INSERT INTO testapp_country VALUES ('YY', 'perhaps a trigger there')")
             with count_sql() as log:
                 names()
@@ -211,9 +198,9 @@ def test_what_the_database_runs_is_part_of_the_write(
         sql(definition)
     try:
         assert_cached(names)
-        assert there(other)[0] == "Ánna"
+        assert names_there(other)[0] == "Ánna"
         sql(statement)
-        assert names()[0] == there(other)[0] == "called"
+        assert names()[0] == names_there(other)[0] == "called"
     finally:
         for kind, name in (("PROCEDURE", "calling"), ("FUNCTION", "calling"), ("VIEW", "one")):
             sql(f"DROP {kind} IF EXISTS {name}")
@@ -236,7 +223,7 @@ def test_write_to_another_schema_is_seen_there(other: OtherProcess) -> None:
     assert name_of(1, "other") == "after USE"
     assert other.call(name_of, 1, "other")[1] == "'after USE'"
     connection.close()
-    assert names()[0] == there(other)[0] == "Ánna"
+    assert names()[0] == names_there(other)[0] == "Ánna"
 
 
 def test_temporary_table_hides_the_base_table(other: OtherProcess) -> None:
@@ -244,6 +231,6 @@ def test_temporary_table_hides_the_base_table(other: OtherProcess) -> None:
     sql("CREATE TEMPORARY TABLE testapp_author SELECT * FROM testapp_author WHERE id < 3")
     sql("UPDATE testapp_author SET name = 'temporary'")
     assert names() == ["temporary"] * 2
-    assert there(other)[0] == "Ánna"
+    assert names_there(other)[0] == "Ánna"
     connection.close()
     assert len(assert_cached(names)) == 6

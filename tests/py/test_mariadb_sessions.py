@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import OperationalError, connection, connections, transaction
+from django.db import OperationalError, connection, transaction
 
+from in_flight import in_flight, look, settled, wait_for
 from observe import assert_cached, assert_not_cached, assert_right
 from proxy import Proxy
 from servers import MariaDB
-from test_unknown_outcomes import in_flight, look, settled, wait_for
 from testapp.actions import name_of, names, rename, sql
 from testapp.models import Author
 from worker import OtherError, OtherProcess
@@ -69,29 +69,6 @@ def writer(database: None, tmp_path: Path) -> Iterator[Callable[..., OtherProces
     yield start
     for other in started:
         other.kill()
-
-
-@pytest.fixture
-def locked(database: None) -> Iterator[Callable[[], None]]:
-    """Keeps the first author's row locked; called, it lets go."""
-    settled()
-    connections.databases["locker"] = dict(connections.databases["default"])
-    block = transaction.atomic("locker")
-    block.__enter__()
-    Author.objects.using("locker").select_for_update().get(pk=1)
-    held = True
-
-    def let_go() -> None:
-        nonlocal held
-        if held:
-            held = False
-            block.__exit__(None, None, None)
-
-    yield let_go
-    let_go()
-    connections["locker"].close()
-    del connections["locker"], connections.databases["locker"]
-    settled()
 
 
 def waiting(server: MariaDB) -> str:
@@ -304,7 +281,7 @@ def test_new_segment_distrusts_transactions_older_than_itself(user: str) -> None
         new_segment()
         for _ in range(3):
             uncached_and_right("Ánna")
-            time.sleep(0.15)
+            time.sleep(0.15)  # asked more often, the server gives an old list
         assert in_flight()
         older.commit()
         if user == WITHOUT:  # who isn't told of transactions waits for the session's end

@@ -11,26 +11,13 @@ from django.db import DatabaseError, OperationalError, connection, transaction
 
 from observe import assert_right
 from testapp.actions import commit, labels, name_of, names, rename, set_autocommit, sql
-from worker import OtherProcess
+from worker import OtherProcess, names_there
 
 pytestmark = [
     pytest.mark.databases("mariadb"),
     pytest.mark.cached,
     pytest.mark.usefixtures("library"),
 ]
-
-
-@pytest.fixture
-def other(other_process: OtherProcess) -> OtherProcess:
-    """The other process with everything in its L1."""
-    for read in (names, name_of, labels):
-        read()
-        other_process.call(read)
-    return other_process
-
-
-def there(other: OtherProcess) -> list[str]:
-    return [eval(item[1]) for item in other.call(names)[2]]
 
 
 # --- transactions ---------------------------------------------------------------------------------
@@ -40,9 +27,9 @@ def test_raw_begin_and_commit(other: OtherProcess) -> None:
     sql("BEGIN")
     rename("in a raw transaction")
     assert name_of() == "in a raw transaction"
-    assert there(other)[0] == "Ánna"
+    assert names_there(other)[0] == "Ánna"
     sql("COMMIT")
-    assert name_of() == names()[0] == there(other)[0] == "in a raw transaction"
+    assert name_of() == names()[0] == names_there(other)[0] == "in a raw transaction"
 
 
 COMMITTING = (
@@ -116,14 +103,14 @@ def test_statement_that_commits_is_bracketed(statement: str, other: OtherProcess
     stamped."""
     open_block("committed early")
     try:
-        assert there(other)[0] == "Ánna"
+        assert names_there(other)[0] == "Ánna"
         with marks_at_each_query() as marked, contextlib.suppress(DatabaseError):
             sql(statement)
         assert marked[0]
-        assert there(other)[0] == "committed early"
+        assert names_there(other)[0] == "committed early"
     finally:
         close_block()
-    assert names()[0] == there(other)[0] == "committed early"
+    assert names()[0] == names_there(other)[0] == "committed early"
 
 
 def test_commit_that_nobody_foresaw_is_stamped_all_the_same(
@@ -134,9 +121,9 @@ def test_commit_that_nobody_foresaw_is_stamped_all_the_same(
     monkeypatch.setattr(ConnectionState, "_may_commit", lambda *_: False)
     open_block("committed early")
     try:
-        assert there(other)[0] == "Ánna"
+        assert names_there(other)[0] == "Ánna"
         sql("FLUSH TABLES")
-        assert there(other)[0] == "committed early"
+        assert names_there(other)[0] == "committed early"
     finally:
         close_block()
 
@@ -145,9 +132,9 @@ def test_autocommit_set_by_sql(other: OtherProcess) -> None:
     sql("SET autocommit = 0")
     try:
         rename("not yet")
-        assert there(other)[0] == "Ánna"
+        assert names_there(other)[0] == "Ánna"
         sql("SET autocommit = 1")
-        assert names()[0] == there(other)[0] == "not yet"
+        assert names()[0] == names_there(other)[0] == "not yet"
     finally:
         sql("SET autocommit = 1")
 
@@ -158,7 +145,7 @@ def test_answers_to_several_statements_come_in_order(other: OtherProcess) -> Non
         cursor.execute(
             "SELECT 1; UPDATE testapp_author SET name = 'several'; SELECT 2 UNION SELECT 3"
         )
-        assert there(other)[0] == "several"
+        assert names_there(other)[0] == "several"
         assert cursor.fetchall() == [(1,)]
         assert cursor.nextset() == 1
         assert (cursor.description, cursor.rowcount) == (None, 6)
@@ -175,7 +162,7 @@ def test_slow_second_statement_is_within_the_bracket(other: OtherProcess) -> Non
     assert segment is not None
     sql("UPDATE testapp_tag SET label = label; UPDATE testapp_author SET name = SLEEP(0.2)")
     assert not [slot for slot in segment.engine.slots() if slot["owner_alive"]]
-    assert names()[0] == there(other)[0] == "0"
+    assert names()[0] == names_there(other)[0] == "0"
 
 
 # --- errors ---------------------------------------------------------------------------------------
@@ -219,7 +206,7 @@ def test_deadlock_rolls_all_back(other: OtherProcess) -> None:
     finally:
         transaction.rollback()
         transaction.set_autocommit(True)
-    assert names()[0] == there(other)[0] == "theirs"
+    assert names()[0] == names_there(other)[0] == "theirs"
 
 
 def test_write_after_a_deadlock_in_a_raw_transaction(other: OtherProcess) -> None:
@@ -227,11 +214,11 @@ def test_write_after_a_deadlock_in_a_raw_transaction(other: OtherProcess) -> Non
     sql("BEGIN")
     rename("mine")
     deadlock(other)
-    assert there(other)[0] == "theirs"
+    assert names_there(other)[0] == "theirs"
     with marks_at_each_query() as marked:
         rename("committed at once")
     assert marked[0]
-    assert names()[0] == there(other)[0] == "committed at once"
+    assert names()[0] == names_there(other)[0] == "committed at once"
 
 
 def hold(pk: int) -> None:
@@ -255,7 +242,7 @@ def test_lock_timeout_keeps_the_transaction(other: OtherProcess) -> None:
             assert names()[0] == "mine"
     finally:
         other.call(let_go)
-    assert names()[:2] == there(other)[:2] == ["mine", "Boris"]
+    assert names()[:2] == names_there(other)[:2] == ["mine", "Boris"]
 
 
 def test_error_within_a_savepoint(other: OtherProcess) -> None:
@@ -266,4 +253,4 @@ def test_error_within_a_savepoint(other: OtherProcess) -> None:
             assert names()[:2] == ["outer", "inner"]
             sql("UPDATE testapp_country SET code = 'too long for it'")
         assert names()[:2] == ["outer", "Boris"]
-    assert names()[:2] == there(other)[:2] == ["outer", "Boris"]
+    assert names()[:2] == names_there(other)[:2] == ["outer", "Boris"]

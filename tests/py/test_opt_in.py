@@ -1,7 +1,6 @@
 """MODELS and EXCLUDE: models without the manager are cached, however they are read."""
 
 import contextvars
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -17,6 +16,7 @@ from django.db.models import Count, Max, Q
 from django.db.models.fields.related_descriptors import create_reverse_many_to_one_manager
 from django.test.utils import isolate_apps
 
+from in_flight import wait_for
 from observe import (
     assert_cached,
     assert_hit,
@@ -444,35 +444,50 @@ def test_models_may_be_a_dict(settings_of_cache: Change) -> None:
     assert_not_cached(lambda: list(Author.plain.order_by("pk")))
 
 
-def later_is_cached(read: Callable[[], Any]) -> bool:
-    """Whether a read that is a hit at first is still one after a quarter of a second."""
-    invalidate_all()
-    read()
-    assert_hit(read)
-    time.sleep(0.25)
+SHORT, LONG = 0.2, 60
+
+
+def is_hit(read: Callable[[], Any]) -> bool:
     with count_sql() as log:
         read()
     return log.none()
 
 
+def expires(read: Callable[[], Any]) -> None:
+    """A hit at first, and in the end no more."""
+    wait_for(lambda: read() is not None and is_hit(read))
+    wait_for(lambda: not is_hit(read))
+
+
+def outlives(read: Callable[[], Any], short: Callable[[], Any]) -> None:
+    """Still a hit when what was read after it has expired."""
+    invalidate_all()
+    read()
+    expires(short)
+    assert is_hit(read)
+
+
+def plain_by_author() -> list[Any]:
+    return list(Author.plain.order_by("pk"))
+
+
 def test_timeout_of_a_model(settings_of_cache: Change) -> None:
     settings_of_cache(
-        MODELS={"*": {}, "testapp.Plain": {"TIMEOUT": 0.2}, "testapp.Book": {"TIMEOUT": 60}}
+        MODELS={"*": {}, "testapp.Plain": {"TIMEOUT": SHORT}, "testapp.Book": {"TIMEOUT": LONG}}
     )
-    assert not later_is_cached(plain_list)
-    assert later_is_cached(lambda: list(Author.plain.order_by("pk")))
+    outlives(plain_by_author, plain_list)
     # The strictest of several models, and a model that has the manager.
-    assert not later_is_cached(lambda: list(Plain.objects.select_related("book").order_by("pk")))
-    assert not later_is_cached(lambda: list(Book.objects.filter(plains__name="plain")))
+    outlives(plain_by_author, lambda: list(Plain.objects.select_related("book").order_by("pk")))
+    outlives(plain_by_author, lambda: list(Book.objects.filter(plains__name="plain")))
 
 
 def test_timeout_of_the_closest_pattern(settings_of_cache: Change) -> None:
     settings_of_cache(
-        TIMEOUT=0.2, MODELS={"*": {}, "testapp.*": {"TIMEOUT": 60}, "testapp.Tag": {"TIMEOUT": 0.2}}
+        TIMEOUT=SHORT,
+        MODELS={"*": {}, "testapp.*": {"TIMEOUT": LONG}, "testapp.Tag": {"TIMEOUT": SHORT}},
     )
-    assert later_is_cached(plain_list)
-    assert not later_is_cached(lambda: list(Tag.objects.all()))
-    assert not later_is_cached(lambda: list(User.objects.order_by("pk")))
+    outlives(plain_list, lambda: list(Tag.objects.all()))
+    outlives(plain_list, lambda: list(User.objects.order_by("pk")))
 
 
 def test_max_entry_of_a_model(settings_of_cache: Change) -> None:

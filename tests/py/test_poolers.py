@@ -2,7 +2,6 @@
 and pipelines, persistent connections, two aliases, a socket beside TCP, prepared transactions.
 """
 
-import contextlib
 from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
@@ -12,6 +11,8 @@ from django.core.management import call_command
 from django.db import DatabaseError, connection, connections, transaction
 
 import servers
+from aliases import alias_of
+from in_flight import in_flight, look, settled, wait_for, waits_for_a_lock
 from observe import (
     assert_cached,
     assert_hit,
@@ -21,7 +22,6 @@ from observe import (
     portable,
     uncached,
 )
-from test_unknown_outcomes import in_flight, look, settled, wait_for, waits_for_a_lock
 from testapp.actions import name_of, names, rename, set_autocommit, sql
 from testapp.models import Author
 from worker import OtherProcess, RollBack
@@ -42,21 +42,6 @@ def pooler(request: pytest.FixtureRequest, schema: None) -> Iterator[servers.PgB
     server.start()
     yield server
     server.remove()
-
-
-@contextlib.contextmanager
-def alias_of(name: str, **changes: object) -> Iterator[str]:
-    """Another alias of the default database."""
-    connections.databases[name] = {**connections.databases["default"], **changes}
-    try:
-        yield name
-    finally:
-        if hasattr(connections._connections, name):
-            connections[name].close()
-            if hasattr(connections[name], "close_pool"):
-                connections[name].close_pool()
-            delattr(connections._connections, name)
-        del connections.databases[name]
 
 
 @pytest.fixture

@@ -19,25 +19,12 @@ from observe import assert_hit, assert_right, count_sql, invalidate_all, uncache
 from settings import KIND
 from testapp.actions import add_tag, labels, name_of, names, rename, sql
 from testapp.models import Author, Book, Reader, Tag
-from worker import OtherProcess, RollBack
+from worker import OtherProcess, RollBack, names_there
 
 pytestmark = [
     pytest.mark.databases("postgresql"),
     pytest.mark.usefixtures("library"),
 ]
-
-
-@pytest.fixture
-def other(other_process: OtherProcess) -> OtherProcess:
-    """The other process with everything in its L1."""
-    for read in (names, name_of, labels):
-        read()
-        other_process.call(read)
-    return other_process
-
-
-def there(other: OtherProcess) -> list[str]:
-    return [eval(item[1]) for item in other.call(names)[2]]
 
 
 @pytest.mark.cached
@@ -58,9 +45,9 @@ def test_raw_begin_and_commit(other: OtherProcess) -> None:
     sql("BEGIN")
     rename("in a raw transaction")
     assert name_of() == "in a raw transaction"
-    assert there(other)[0] == "Ánna"
+    assert names_there(other)[0] == "Ánna"
     sql("COMMIT")
-    assert name_of() == names()[0] == there(other)[0] == "in a raw transaction"
+    assert name_of() == names()[0] == names_there(other)[0] == "in a raw transaction"
 
 
 def test_raw_begin_and_rollback(other: OtherProcess) -> None:
@@ -68,7 +55,7 @@ def test_raw_begin_and_rollback(other: OtherProcess) -> None:
     rename("never")
     assert name_of() == names()[0] == "never"
     sql("ROLLBACK")
-    assert name_of() == names()[0] == there(other)[0] == "Ánna"
+    assert name_of() == names()[0] == names_there(other)[0] == "Ánna"
 
 
 def test_commit_within_atomic(other: OtherProcess) -> None:
@@ -76,13 +63,13 @@ def test_commit_within_atomic(other: OtherProcess) -> None:
     with transaction.atomic():
         rename("committed early")
         sql("COMMIT")
-        assert there(other)[0] == "committed early"
+        assert names_there(other)[0] == "committed early"
         assert name_of() == "committed early"
         # psycopg 3 begins again at the next statement; psycopg2 believes it is still in the first.
         rename("after it")
         assert name_of() == "after it"
-        assert there(other)[0] == ("after it" if KIND == "psycopg2" else "committed early")
-    assert name_of() == there(other)[0] == "after it"
+        assert names_there(other)[0] == ("after it" if KIND == "psycopg2" else "committed early")
+    assert name_of() == names_there(other)[0] == "after it"
 
 
 def test_raw_savepoints(other: OtherProcess) -> None:
@@ -94,15 +81,15 @@ def test_raw_savepoints(other: OtherProcess) -> None:
         assert name_of() == "Ánna"
         sql("RELEASE SAVEPOINT mine")
         rename("done")
-    assert name_of() == there(other)[0] == "done"
+    assert name_of() == names_there(other)[0] == "done"
 
 
 def test_statements_in_one_string_are_one_transaction(other: OtherProcess) -> None:
     with pytest.raises(DatabaseError):
         sql("UPDATE testapp_author SET name = 'never'; SELECT 1 / 0")
-    assert names()[0] == there(other)[0] == "Ánna"
+    assert names()[0] == names_there(other)[0] == "Ánna"
     sql("BEGIN; UPDATE testapp_author SET name = 'both'; COMMIT")
-    assert names()[0] == there(other)[0] == "both"
+    assert names()[0] == names_there(other)[0] == "both"
 
 
 def test_repeatable_read_keeps_its_snapshot(other: OtherProcess) -> None:
@@ -113,7 +100,7 @@ def test_repeatable_read_keeps_its_snapshot(other: OtherProcess) -> None:
         assert_right(names)
         assert names()[0] == "Ánna"
         assert name_of() == "Ánna"
-    assert names()[0] == name_of() == there(other)[0] == "theirs"
+    assert names()[0] == name_of() == names_there(other)[0] == "theirs"
 
 
 def test_repeatable_read_takes_its_snapshot_at_its_first_statement(other: OtherProcess) -> None:
@@ -210,7 +197,7 @@ def test_temp_table_hides_the_base_table(other: OtherProcess) -> None:
     sql("CREATE TEMP TABLE testapp_author AS SELECT * FROM public.testapp_author WHERE id < 3")
     sql("UPDATE pg_temp.testapp_author SET name = 'temporary'")
     assert names() == ["temporary"] * 2
-    assert there(other)[0] == "Ánna"
+    assert names_there(other)[0] == "Ánna"
     connection.close()
     assert len(names()) == 6
 
@@ -227,7 +214,7 @@ def test_search_path_leads_to_another_table(other: OtherProcess) -> None:
         assert names() == ["tenant 2"]
         sql("SET search_path = public")
         assert len(names()) == 6
-        assert there(other)[0] == "Ánna"
+        assert names_there(other)[0] == "Ánna"
     finally:
         connection.close()
         sql("DROP SCHEMA tenant CASCADE")
@@ -266,20 +253,20 @@ def copy_in(statement: str, text: str) -> None:
 
 def test_copy_from_is_a_write(other: OtherProcess) -> None:
     copy_in("COPY testapp_author (name, rank) FROM STDIN", "copied\t70\n")
-    assert names()[-1] == there(other)[-1] == "copied"
+    assert names()[-1] == names_there(other)[-1] == "copied"
 
 
 def test_copy_from_within_a_transaction(other: OtherProcess) -> None:
     with transaction.atomic():
         copy_in("COPY testapp_author (name, rank) FROM STDIN", "copied\t70\n")
         assert names()[-1] == "copied"
-        assert there(other)[-1] == "Fatou"
-    assert there(other)[-1] == "copied"
+        assert names_there(other)[-1] == "Fatou"
+    assert names_there(other)[-1] == "copied"
     with pytest.raises(RollBack), transaction.atomic():
         copy_in("COPY testapp_author (name, rank) FROM STDIN", "never\t70\n")
         names()
         raise RollBack
-    assert names()[-1] == there(other)[-1] == "copied"
+    assert names()[-1] == names_there(other)[-1] == "copied"
 
 
 def test_trigger_of_the_database_is_part_of_the_write(other: OtherProcess) -> None:
@@ -290,9 +277,9 @@ def test_trigger_of_the_database_is_part_of_the_write(other: OtherProcess) -> No
     sql("CREATE TRIGGER loud AFTER UPDATE ON testapp_tag FOR EACH ROW EXECUTE FUNCTION loud()")
     try:
         names()
-        there(other)
+        names_there(other)
         Tag.objects.filter(label="roman").update(label="novel")
-        assert names()[0] == there(other)[0] == "triggered"
+        assert names()[0] == names_there(other)[0] == "triggered"
     finally:
         sql("DROP TRIGGER loud ON testapp_tag")
         sql("DROP FUNCTION loud()")
@@ -312,9 +299,9 @@ def test_function_that_a_write_calls_is_part_of_it(other: OtherProcess) -> None:
             start=1,
         ):
             names()
-            there(other)
+            names_there(other)
             sql(statement)
-            assert names()[0] == there(other)[0] == "called " * n + "Ánna"
+            assert names()[0] == names_there(other)[0] == "called " * n + "Ánna"
     finally:
         sql("DROP FUNCTION calling()")
 
@@ -323,23 +310,23 @@ def test_partition_and_inheritance(other: OtherProcess) -> None:
     sql("CREATE TABLE young (CHECK (rank > 90)) INHERITS (testapp_author)")
     try:
         names()
-        there(other)
+        names_there(other)
         sql("INSERT INTO young (id, name, rank) VALUES (91, 'young', 91)")
-        assert names()[-1] == there(other)[-1] == "young"
+        assert names()[-1] == names_there(other)[-1] == "young"
         sql("UPDATE young SET name = 'younger'")
-        assert names()[-1] == there(other)[-1] == "younger"
+        assert names()[-1] == names_there(other)[-1] == "younger"
     finally:
         sql("DROP TABLE young")
-    assert names()[-1] == there(other)[-1] == "Fatou"
+    assert names()[-1] == names_there(other)[-1] == "Fatou"
 
 
 def test_rule_and_updatable_view_are_part_of_the_write(other: OtherProcess) -> None:
     sql("CREATE VIEW some_authors AS SELECT id, name FROM testapp_author WHERE id < 3")
     try:
         names()
-        there(other)
+        names_there(other)
         sql("UPDATE some_authors SET name = 'through the view' WHERE id = 1")
-        assert names()[0] == there(other)[0] == "through the view"
+        assert names()[0] == names_there(other)[0] == "through the view"
     finally:
         sql("DROP VIEW some_authors")
 
@@ -362,10 +349,10 @@ def test_two_phase_commit(other: OtherProcess) -> None:
     try:
         transaction.rollback()
         transaction.set_autocommit(True)
-        assert name_of() == there(other)[0] == "Ánna"
+        assert name_of() == names_there(other)[0] == "Ánna"
     finally:
         sql("COMMIT PREPARED 'two'")
-    assert name_of() == there(other)[0] == "prepared"
+    assert name_of() == names_there(other)[0] == "prepared"
 
 
 @pytest.fixture
@@ -383,7 +370,7 @@ def test_terminated_session_is_a_rollback(
         postgresql_server.execute(f"SELECT pg_terminate_backend({pid}, 5000)")
         name_of_nobody()
     connection.close()
-    assert name_of() == names()[0] == there(other)[0] == "Ánna"
+    assert name_of() == names()[0] == names_there(other)[0] == "Ánna"
 
 
 def name_of_nobody() -> None:
@@ -399,7 +386,7 @@ def test_terminated_while_idle(
         rename("not sent")
     connection.close()
     rename("after it")
-    assert name_of() == there(other)[0] == "after it"
+    assert name_of() == names_there(other)[0] == "after it"
 
 
 def settle_what_earlier_tests_left() -> None:
@@ -447,7 +434,7 @@ def test_statement_timeout_is_djangos_own_error(other: OtherProcess) -> None:
     sql("SET statement_timeout = '50ms'")
     with pytest.raises(OperationalError, match="timeout"):
         sql("UPDATE testapp_author SET name = 'slow' FROM pg_sleep(2)")
-    assert name_of() == names()[0] == there(other)[0] == "Ánna"
+    assert name_of() == names()[0] == names_there(other)[0] == "Ánna"
 
 
 def test_tables_of_every_write_fall_at_truncate_cascade(other: OtherProcess) -> None:
@@ -457,6 +444,6 @@ def test_tables_of_every_write_fall_at_truncate_cascade(other: OtherProcess) -> 
     titles()
     Reader.objects.create(name="third")
     sql("TRUNCATE testapp_author RESTART IDENTITY CASCADE")
-    assert titles() == names() == there(other) == []
+    assert titles() == names() == names_there(other) == []
     add_tag("still")
     assert_right(labels)

@@ -11,6 +11,8 @@ import pytest
 from django.db import DatabaseError, connection, connections, transaction
 
 import servers
+from aliases import alias_of
+from in_flight import in_flight, look, settled, wait_for, waits_for_a_lock
 from observe import (
     assert_cached,
     assert_hit,
@@ -21,15 +23,7 @@ from observe import (
 )
 from test_command import run
 from test_isolation import labels
-from test_poolers import alias_of
-from test_unknown_outcomes import (
-    in_flight,
-    look,
-    settled,
-    slow_commit,  # noqa: F401 - a fixture
-    wait_for,
-    waits_for_a_lock,
-)
+from test_unknown_outcomes import slow_commit  # noqa: F401 - a fixture
 from testapp.actions import add_tag, name_of, names, rename, sql
 from testapp.models import Author, Book, Tag
 from worker import OtherProcess
@@ -39,22 +33,11 @@ pytestmark = [pytest.mark.cached, pytest.mark.usefixtures("library")]
 postgresql = pytest.mark.databases("postgresql")
 
 
-@pytest.fixture
-def locked_row(database: None) -> Iterator[Callable[[], None]]:
-    """Keeps the first author's row locked; called, it lets go."""
-    with alias_of("locker") as locker:
-        transaction.set_autocommit(False, locker)
-        Author.objects.using(locker).select_for_update().get(pk=1)
-        yield lambda: transaction.rollback(locker)
-        transaction.rollback(locker)
-    settled()
-
-
 @postgresql
 def test_new_segment_forgets_no_zombie(
     other_process: OtherProcess,
     postgresql_server: servers.PostgreSQL,
-    locked_row: Callable[[], None],
+    locked: Callable[[], None],
 ) -> None:
     """A killed writer's mark is in the old segment, its UPDATE in the server (PROTOCOL 2.6)."""
     name_of()
@@ -64,12 +47,11 @@ def test_new_segment_forgets_no_zombie(
     other_process.kill()
     other_process.pending = False
     run("clear", "--recreate", "--database", "default")
-    deadline = time.monotonic() + 1.5
-    while time.monotonic() < deadline:  # time enough to look for what is over
+    for _ in range(3):
         look()
         assert assert_not_cached(name_of) == "Ánna"
     assert in_flight()
-    locked_row()
+    locked()
     wait_for(lambda: name_of() == "zombie")
     settled()
     name_of()

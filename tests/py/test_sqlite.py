@@ -13,25 +13,12 @@ from observe import assert_hit, assert_right, count_sql
 from settings import FOLDER, PLAIN
 from testapp.actions import add_tag, labels, name_of, names, rename, sql
 from testapp.models import Author, Tag
-from worker import OtherProcess, RollBack
+from worker import OtherProcess, RollBack, names_there
 
 pytestmark = [
     pytest.mark.databases("sqlite"),
     pytest.mark.usefixtures("library"),
 ]
-
-
-@pytest.fixture
-def other(other_process: OtherProcess) -> OtherProcess:
-    """The other process with everything in its L1."""
-    for read in (names, name_of, labels):
-        read()
-        other_process.call(read)
-    return other_process
-
-
-def there(other: OtherProcess) -> list[str]:
-    return [eval(item[1]) for item in other.call(names)[2]]
 
 
 def test_unfinished_returning_is_seen_after_its_last_row(other: OtherProcess) -> None:
@@ -40,16 +27,16 @@ def test_unfinished_returning_is_seen_after_its_last_row(other: OtherProcess) ->
         cursor.execute("UPDATE testapp_author SET name = 'late' WHERE id < 3 RETURNING id")
         first = cursor.fetchone()
         names()
-        there(other)
+        names_there(other)
         rest = cursor.fetchall()
     assert (first, rest) == ((1,), [(2,)])
-    assert names()[:2] == there(other)[:2] == ["late", "late"]
+    assert names()[:2] == names_there(other)[:2] == ["late", "late"]
 
 
 def test_returning_never_fetched_is_seen_after_close(other: OtherProcess) -> None:
     with connection.cursor() as cursor:
         cursor.execute("UPDATE testapp_author SET name = 'late' WHERE id = 1 RETURNING id")
-    assert names()[0] == there(other)[0] == "late"
+    assert names()[0] == names_there(other)[0] == "late"
 
 
 def test_returning_rows_come_by_every_fetch() -> None:
@@ -71,9 +58,9 @@ def test_returning_pending_while_another_cursor_writes(other: OtherProcess) -> N
         pending.fetchone()
         rename("during")
         name_of()
-        there(other)
+        names_there(other)
         pending.fetchall()
-    assert name_of() == names()[0] == there(other)[0] == "during"
+    assert name_of() == names()[0] == names_there(other)[0] == "during"
     assert_right(labels)
 
 
@@ -84,11 +71,11 @@ def test_unfinished_iterator_pins_the_snapshot(other: OtherProcess) -> None:
     if connection.settings_dict["OPTIONS"]["init_command"].endswith("WAL"):
         other.call(rename, "theirs")
         assert_right(name_of)
-        assert there(other)[0] == "theirs"
+        assert names_there(other)[0] == "theirs"
         assert len(list(rows)) == 2
         assert name_of() == names()[0] == "theirs"
     rows.close()
-    assert there(other) == names()
+    assert names_there(other) == names()
 
 
 def test_iterator_consumed_across_own_write_is_not_stored() -> None:
@@ -127,7 +114,7 @@ def test_transaction_begun_while_an_iterator_is_open_stores_nothing(other: Other
         assert name_of() == "Ánna"
         rows.close()
         assert assert_right(names)[0] == "Ánna"
-    assert name_of() == names()[0] == there(other)[0] == "theirs"
+    assert name_of() == names()[0] == names_there(other)[0] == "theirs"
 
 
 def test_iterator_that_outlives_a_rolled_back_update_is_not_stored() -> None:
@@ -150,9 +137,9 @@ def test_raw_begin_and_commit(other: OtherProcess) -> None:
     sql("BEGIN")
     rename("in a raw transaction")
     assert name_of() == "in a raw transaction"
-    assert there(other)[0] == "Ánna"
+    assert names_there(other)[0] == "Ánna"
     sql("COMMIT")
-    assert name_of() == names()[0] == there(other)[0] == "in a raw transaction"
+    assert name_of() == names()[0] == names_there(other)[0] == "in a raw transaction"
 
 
 def test_raw_begin_and_rollback(other: OtherProcess) -> None:
@@ -161,30 +148,30 @@ def test_raw_begin_and_rollback(other: OtherProcess) -> None:
     assert name_of() == "never"
     names()
     sql("ROLLBACK")
-    assert name_of() == names()[0] == there(other)[0] == "Ánna"
+    assert name_of() == names()[0] == names_there(other)[0] == "Ánna"
 
 
 def test_raw_savepoint_starts_a_transaction(other: OtherProcess) -> None:
     sql("SAVEPOINT outermost")
     rename("in a savepoint")
     assert name_of() == "in a savepoint"
-    assert there(other)[0] == "Ánna"
+    assert names_there(other)[0] == "Ánna"
     sql("RELEASE outermost")
-    assert name_of() == there(other)[0] == "in a savepoint"
+    assert name_of() == names_there(other)[0] == "in a savepoint"
     sql("SAVEPOINT outermost")
     rename("undone")
     name_of()
     sql("ROLLBACK TO outermost")
     assert name_of() == "in a savepoint"
     sql("RELEASE outermost")
-    assert name_of() == there(other)[0] == "in a savepoint"
+    assert name_of() == names_there(other)[0] == "in a savepoint"
 
 
 def test_raw_commit_by_end_transaction(other: OtherProcess) -> None:
     sql("begin deferred transaction")
     rename("ended")
     sql("end transaction")
-    assert name_of() == there(other)[0] == "ended"
+    assert name_of() == names_there(other)[0] == "ended"
 
 
 def test_raw_transaction_of_many_statements(other: OtherProcess) -> None:
@@ -195,7 +182,7 @@ def test_raw_transaction_of_many_statements(other: OtherProcess) -> None:
     sql("COMMIT")
     assert "first" in labels()
     assert other.call(labels)[2][0] == ["str", "'first'"]
-    assert there(other)[0] == "second"
+    assert names_there(other)[0] == "second"
 
 
 @pytest.mark.databases("sqlite-file")
@@ -216,7 +203,7 @@ def test_commit_that_fails_busy_keeps_the_transaction_open(other: OtherProcess) 
         reader.execute("COMMIT")
     sql("COMMIT")
     reader.close()
-    assert name_of() == names()[0] == there(other)[0] == "busy"
+    assert name_of() == names()[0] == names_there(other)[0] == "busy"
 
 
 @pytest.mark.databases("sqlite-delete")
@@ -237,7 +224,7 @@ def test_commit_that_failed_busy_can_be_tried_again(other: OtherProcess) -> None
         reader.close()
         transaction.rollback()
         transaction.set_autocommit(True)
-    assert name_of() == names()[0] == there(other)[0] == "tried again"
+    assert name_of() == names()[0] == names_there(other)[0] == "tried again"
 
 
 def test_executescript_commits_first(other: OtherProcess) -> None:
@@ -246,7 +233,7 @@ def test_executescript_commits_first(other: OtherProcess) -> None:
     with connection.cursor() as cursor:
         cursor.executescript("INSERT INTO testapp_tag (label) VALUES ('script');")
     assert "script" in labels()
-    assert name_of() == there(other)[0] == "before the script"
+    assert name_of() == names_there(other)[0] == "before the script"
 
 
 @pytest.mark.usefixtures("spoiled_connection")
@@ -255,7 +242,7 @@ def test_temp_table_hides_the_base_table(other: OtherProcess) -> None:
     sql("CREATE TEMP TABLE testapp_author AS SELECT * FROM main.testapp_author WHERE id < 3")
     sql("UPDATE temp.testapp_author SET name = 'temporary'")
     assert names() == ["temporary"] * 2
-    assert there(other)[0] == "Ánna"
+    assert names_there(other)[0] == "Ánna"
     connection.close() if connection.settings_dict["NAME"][:5] != "file:" else sql(
         "DROP TABLE temp.testapp_author"
     )
@@ -307,9 +294,9 @@ def test_trigger_of_the_database_is_part_of_the_write(other: OtherProcess) -> No
     )
     try:
         names()
-        there(other)
+        names_there(other)
         Tag.objects.filter(label="roman").update(label="novel")
-        assert names()[0] == there(other)[0] == "triggered"
+        assert names()[0] == names_there(other)[0] == "triggered"
     finally:
         sql("DROP TRIGGER loud")
 

@@ -28,28 +28,14 @@ from testapp.actions import (
     set_autocommit,
 )
 from testapp.models import Author, Book, Loan, Reader, Tag
-from worker import OtherProcess, RollBack
+from worker import OtherProcess, RollBack, names_there
 
 pytestmark = pytest.mark.usefixtures("library")
-
-
-@pytest.fixture
-def other(other_process: OtherProcess) -> OtherProcess:
-    """The other process with everything in its L1."""
-    names()
-    name_of()
-    other_process.call(names)
-    other_process.call(name_of)
-    return other_process
 
 
 def there(other: OtherProcess) -> str:
     """The name of author 1 as the other process reads it."""
     return eval(other.call(name_of)[1])
-
-
-def names_there(other: OtherProcess) -> list[str]:
-    return [eval(item[1]) for item in other.call(names)[2]]
 
 
 @pytest.fixture

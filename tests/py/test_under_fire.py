@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from django.db import connections, transaction
 
+from in_flight import wait_for
 from observe import assert_hit, assert_right, uncached
 from test_isolation import labels
-from test_unknown_outcomes import wait_for
 from testapp import trouble
 from testapp.actions import name_of, names, rename, sql
 from worker import OtherProcess

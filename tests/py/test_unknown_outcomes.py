@@ -16,6 +16,8 @@ from django.core.management import call_command
 from django.db import DatabaseError, OperationalError, connection, connections, transaction
 
 import servers
+from aliases import alias_of
+from in_flight import in_flight, look, settled, wait_for, waits_for_a_lock
 from observe import assert_hit, assert_not_cached, assert_right
 from proxy import Proxy
 from testapp.actions import name_of, names, rename, sql
@@ -45,73 +47,6 @@ def writer(proxy: Proxy, database: None, tmp_path: Path) -> Iterator[OtherProces
     other = OtherProcess(tmp_path / "writer", {"QC_TEST_PG_PORT": str(proxy.port)})
     yield other
     other.kill()
-
-
-@pytest.fixture
-def locked(postgresql_server: servers.PostgreSQL, database: None) -> Iterator[Callable[[], None]]:
-    """Keeps the first author's row locked; called, it lets go."""
-    settled()
-    connections.databases["locker"] = connections.databases["default"]
-    block = transaction.atomic("locker")
-    block.__enter__()
-    Author.objects.using("locker").select_for_update().get(pk=1)
-    held = True
-
-    def let_go() -> None:
-        nonlocal held
-        if held:
-            held = False
-            block.__exit__(None, None, None)
-
-    yield let_go
-    let_go()
-    connections["locker"].close()
-    del connections["locker"], connections.databases["locker"]
-    # The next test's tables are emptied when nobody writes them any more.
-    settled()
-
-
-def in_flight() -> list[dict[str, Any]]:
-    from django_cache_manager.api import stats
-
-    found: list[dict[str, Any]] = stats()["default"]["in_flight"]
-    return found
-
-
-def look(alias: str = "default") -> None:
-    """A reader looks for writes that can be proved over, once a second; so does this."""
-    from django_cache_manager import recovery
-    from django_cache_manager.api import segment_of
-    from django_cache_manager.connection_state import state_of
-
-    segment, state = segment_of("default"), state_of(connections[alias])
-    assert segment is not None and state is not None
-    segment.proved_at -= recovery.PROOF_INTERVAL_SECONDS
-    state.look_round(segment)
-
-
-def settled() -> None:
-    """Waits until no write is in flight."""
-    deadline = time.monotonic() + 20
-    connection.ensure_connection()
-    while in_flight():
-        assert time.monotonic() < deadline, in_flight()
-        look()
-        time.sleep(0.01)
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
-def waits_for_a_lock(server: servers.PostgreSQL) -> str:
-    """The process ids of sessions that wait for a row."""
-    return server.execute(
-        "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND state = 'active'"
-    )
 
 
 def reads_are_prompt_and_uncached(expected: str) -> None:
@@ -265,9 +200,8 @@ def test_writer_killed_while_its_update_waits(
     wait_for(lambda: waits_for_a_lock(postgresql_server))
     other_process.kill()
     other_process.pending = False
-    for _ in range(3):
+    for _ in range(3):  # each looks for what is over
         reads_are_prompt_and_uncached("Ánna")
-        time.sleep(0.5)  # longer, in all, than the interval of proofs
     (slot,) = in_flight()
     assert (slot["state"], slot["owner_alive"]) == ("writing", False)
     locked()
@@ -328,11 +262,13 @@ def test_cancelled_task_goes_on_writing(
 ) -> None:
     """asyncio gives up waiting; the thread, and the server, don't."""
     name_of()
+    gave_up = threading.Event()
 
     def run() -> None:
         async def give_up() -> None:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(Author.objects.filter(pk=1).aupdate(name="cancelled"), 0.3)
+            gave_up.set()
 
         try:
             asyncio.run(give_up())
@@ -342,7 +278,7 @@ def test_cancelled_task_goes_on_writing(
     thread = threading.Thread(target=run)
     thread.start()
     wait_for(lambda: waits_for_a_lock(postgresql_server))
-    time.sleep(0.5)
+    assert gave_up.wait(20)
     reads_are_prompt_and_uncached("Ánna")
     assert len(in_flight()) == 1
     locked()
@@ -434,19 +370,15 @@ def test_operator_sees_and_clears_an_unknown_write(
 def private_server(database: None) -> Iterator[servers.PostgreSQL]:
     """A server that a test may kill, with a tag of its own, reached as "private"."""
     server = servers.PostgreSQL()
-    server.start()
-    connections.databases["private"] = {
-        **connections.databases["default"],
-        "PORT": str(server.port),
-        "NAME": "postgres",
-    }
-    with connections["private"].schema_editor() as editor:
-        editor.create_model(Tag)
-    Tag.objects.using("private").create(pk=1, label="first")
-    yield server
-    connections["private"].close()
-    del connections["private"], connections.databases["private"]
-    server.remove()
+    try:
+        server.start()
+        with alias_of("private", PORT=str(server.port), NAME="postgres"):
+            with connections["private"].schema_editor() as editor:
+                editor.create_model(Tag)
+            Tag.objects.using("private").create(pk=1, label="first")
+            yield server
+    finally:
+        server.remove()
 
 
 def kill_whole_server(server: servers.PostgreSQL) -> None:

@@ -179,5 +179,12 @@ class OtherProcess:
             self.process = None
 
 
+def names_there(other: OtherProcess) -> list[str]:
+    """The authors' names as the other process reads them."""
+    from testapp.actions import names
+
+    return [eval(item[1]) for item in other.call(names)[2]]
+
+
 if __name__ == "__main__":
     serve()
