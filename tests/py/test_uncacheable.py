@@ -304,5 +304,5 @@ def test_expression_that_fails_to_tell_its_parts(caplog: pytest.LogCaptureFixtur
         for _ in range(2):
             assert [author.loud for author in queryset.all()] == expected
         assert_not_cached(lambda: list(queryset.all()))
-        assert "no parts" in str(explain(queryset)["reason"])
+        assert "no parts" in str(explain(queryset).reason)
     assert "its tables can't be told" in caplog.text
