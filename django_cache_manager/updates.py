@@ -113,8 +113,8 @@ def _goes_by_key(trace: Trace) -> bool:
     """Whether a primary key says which rows."""
     if len(trace.calls) != 1:
         return False
-    _, _, names = trace.calls[0]
-    return [*names] == ["pk"] and type(trace.values[0]) in PK_TYPES
+    _, args, names = trace.calls[0]
+    return not args and [*names] == ["pk"] and type(trace.values[0]) in PK_TYPES
 
 
 def _holds(statement: Statement, trace: Trace, fields: tuple[Field[Any, Any], ...]) -> bool:

@@ -18,7 +18,7 @@ from django.db import (
     models,
     transaction,
 )
-from django.db.models import F, Value
+from django.db.models import F, Q, Value
 from django.db.models.functions import Lower, Now
 from django.db.models.sql.compiler import SQLUpdateCompiler
 from django.test.utils import CaptureQueriesContext
@@ -246,6 +246,7 @@ UPDATES: list[tuple[Callable[[], Any], dict[str, Any]]] = [
     (lambda: Author.objects.filter(pk=2), {}),
     (lambda: Author.objects.filter(pk=99999), {"rank": 1}),
     (lambda: Author.objects.filter(pk=2).filter(rank=1), {"rank": 1}),
+    (lambda: Author.objects.filter(Q(rank=1), pk=2), {"rank": 1}),
     (lambda: Author.objects.filter(pk=2)[:1], {"rank": 1}),
     (lambda: Author.objects.filter(name="Boris"), {"rank": 1}),
     (lambda: Country.objects.filter(pk="DE"), {"name": "D"}),
