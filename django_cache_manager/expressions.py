@@ -61,6 +61,7 @@ _KNOWN: Final = frozenset(
         functions.Substr,
         functions.Trim,
         functions.Upper,
+        getattr(aggregates, "AggregateFilter", models.F),  # Django 6.0
     }
 )
 """None of them depends on the moment, on chance, or on the time zone."""

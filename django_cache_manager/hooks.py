@@ -184,6 +184,10 @@ _QUERYSET: Final[dict[str, Callable[[Any], Any]]] = {
 }
 """What of a queryset can do without its Query; the reasons are in traces.py."""
 
+if hasattr(QuerySet, "fetch_mode"):  # Django 6.1
+    _EXPECTED[QuerySet, "fetch_mode"] = ("self", "fetch_mode")
+    _QUERYSET["fetch_mode"] = querysets.fetch_mode
+
 _originals: dict[tuple[type | ModuleType, str], Any] = {}
 _lock = threading.Lock()
 logger = logging.getLogger("django_cache_manager")

@@ -195,7 +195,9 @@ class _Level:
     def _queryset_of(self, instance: Any) -> Any:
         manager = getattr(instance, self.to_attr)
         if self.given is not None:
-            return manager._apply_rel_filters(self.given)
+            # Django 6.1 filters in place, and clones before.
+            given = self.given.all() if traces.CAN_WORK_IN_PLACE else self.given
+            return manager._apply_rel_filters(given)
         return manager.get_queryset()
 
     def _model_of_copies(self) -> type[Model] | None:
@@ -207,6 +209,8 @@ class _Level:
             # Of a foreign key's, Django asks the router, each time.
             and (relation.known is None or not router.routers)
             and kind._meta.pk.attname == relation.attname
+            # Of a parent, Django 6.1 looks for what is prefetched there.
+            and not kind._meta.parents
             and all(type(each) is kind for each in self.instances)
             and not any(
                 relation.cache_name in each._prefetched_objects_cache for each in self.instances
@@ -233,6 +237,8 @@ class _Level:
             own = theirs.copy()
             own["_hints"] = {"instance": instance}
             own["_result_cache"] = each
+            if "_fetch_mode" in own:
+                own["_fetch_mode"] = instance._state.fetch_mode
             if known is None:
                 own["_known_related_objects"] = {}
                 own["_deferred_filter"] = False, (), {name: value}

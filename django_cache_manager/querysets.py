@@ -131,6 +131,8 @@ def filtering(original: Method) -> Method:
     follow = following(expressions.filter_call)(original)
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if traces.CAN_WORK_IN_PLACE and not args and _puts_off_in_place(self, original, kwargs):
+            return self
         trace = None if self._trace is None else traces.resolved(self)
         if trace is None or not kwargs or args:
             return follow(self, *args, **kwargs)
@@ -150,6 +152,31 @@ def filtering(original: Method) -> Method:
     return method
 
 
+def _puts_off_in_place(queryset: Any, original: Method, kwargs: dict[str, Any]) -> bool:
+    """What a related manager of Django 6.1 does with a queryset of its own, which it doesn't
+    clone."""
+    trace = queryset._trace
+    if (
+        trace is None
+        or queryset._cloning_enabled
+        or not queryset._defer_next_filter
+        or queryset._deferred_filter is not None
+        or "_query" in vars(queryset)
+        or trace.shape.is_sliced
+        or original is not traces.FILTER
+        or not kwargs
+    ):
+        return False
+    if queryset._sticky_filter:
+        trace = traces.sticky(trace)
+        if trace is None:
+            return False
+    queryset._trace = trace
+    queryset._sticky_filter = queryset._defer_next_filter = False
+    queryset._deferred_filter = False, (), kwargs
+    return True
+
+
 def using(original: Method) -> Method:
     def method(self: Any, alias: Any) -> Any:
         trace = traces.resolved(self)
@@ -157,6 +184,20 @@ def using(original: Method) -> Method:
             return original(self, alias)
         clone: Any = traces.unbuilt(self, trace)
         clone._db = alias
+        return clone
+
+    return method
+
+
+def fetch_mode(original: Method) -> Method:
+    """Of Django 6.1: how the items get what they miss, of which the Query doesn't know."""
+
+    def method(self: Any, fetch_mode: Any) -> Any:
+        trace = None if self._trace is None else traces.resolved(self)
+        if trace is None or self._sticky_filter:
+            return original(self, fetch_mode)
+        clone: Any = traces.unbuilt(self, trace)
+        clone._fetch_mode = fetch_mode
         return clone
 
     return method

@@ -39,8 +39,8 @@ _RESET: Final = {
 """A new queryset's attributes; `_for_write` is copied by `_clone()`."""
 
 _ATTRIBUTES: Final = set(vars(QuerySet()))
-_CAN_WORK_IN_PLACE: Final = "_cloning_enabled" in _ATTRIBUTES
-if _CAN_WORK_IN_PLACE:  # Django 6.1
+CAN_WORK_IN_PLACE: Final = "_cloning_enabled" in _ATTRIBUTES
+if CAN_WORK_IN_PLACE:  # Django 6.1
     _RESET["_cloning_enabled"] = True
 _LEFT: Final = ("_iterable_class", "_fields")
 _KEPT: Final = tuple(
@@ -422,7 +422,7 @@ def resolved(queryset: Any) -> Trace | None:
         return None
     theirs, ours = queryset.__dict__, trace.shape.attributes
     if (
-        (_CAN_WORK_IN_PLACE and not theirs["_cloning_enabled"])
+        (CAN_WORK_IN_PLACE and not theirs["_cloning_enabled"])
         # Somebody has put another there.
         or theirs["_iterable_class"] is not ours["_iterable_class"]
         or theirs["_fields"] is not ours["_fields"]
