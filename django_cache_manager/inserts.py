@@ -49,7 +49,8 @@ def as_sql(original: Callable[[Any], Sql], compiler: Any) -> Sql:
         return original(compiler)
     identity = (
         model,
-        type(compiler),
+        compiler.connection.alias,  # MySQL's and MariaDB's classes are the same, their SQL isn't
+        type(compiler.connection),
         *[field.attname for field in fields],
         None,
         *[field.column for field in compiler.returning_fields or ()],

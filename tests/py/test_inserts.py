@@ -8,10 +8,11 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from django.db import DatabaseError, IntegrityError, connection, models, transaction
+from django.db import DatabaseError, IntegrityError, connections, models, transaction
 from django.db.models import F, Value
 from django.db.models.functions import Lower, Upper
 from django.db.models.sql.compiler import SQLInsertCompiler
+from django.test.utils import CaptureQueriesContext
 
 from django_cache_manager import inserts
 from observe import Statements, portable, sent_by
@@ -253,4 +254,19 @@ def test_other_database_has_its_own() -> None:
     for alias in ("default", "other", "default", "other"):
         author = Author.objects.using(alias).create(name=alias)
         assert Author.objects.using(alias).get(pk=author.pk).name == alias
-    assert connection.alias == "default"
+
+
+@pytest.mark.parametrize("own_class", [True, False])
+def test_other_kind_of_database_has_its_own(
+    own_class: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other: Any = connections["other"]
+    for _ in range(2):
+        Author.objects.using("default").create(name="first")
+    if own_class:
+        Author.objects.using("other").create(name="first")
+        monkeypatch.setattr(other, "__class__", type("Other", (type(other),), {}))
+    monkeypatch.setattr(other.ops, "quote_name", lambda name: f"[{name}]")
+    with CaptureQueriesContext(other) as captured:
+        Author.objects.using("other").create(name="second")
+    assert "INSERT INTO [" in captured[0]["sql"]
