@@ -37,7 +37,7 @@ shell: setup ## A Django shell with the sample models and a little data
 	@$(PYTHON_BIN) sample/manage.py shell
 
 .PHONY: test
-test: setup-test test-c test-asan test-tsan test-valgrind test-fuzz test-bench model test-mutants test-databases test-newest test-python ## Sets up and runs every test (C, sanitizers, valgrind, fuzzers, models, Python, wheel, other Pythons)
+test: setup-test test-c test-asan test-tsan test-valgrind test-fuzz test-bench model test-mutants test-conformance test-databases test-newest test-python ## Sets up and runs every test (C, sanitizers, valgrind, fuzzers, models, Python, wheel, other Pythons)
 
 # Of tests/consistency/prove.py.
 PROVE_ARGS ?= --seconds 250 --write
@@ -67,7 +67,7 @@ bench: setup-bench ## Measures hits, misses and writes beside no cache and other
 counts: setup packages-test ## Instructions of hot operations against bench/counts.json (COUNTS_ARGS=--write keeps them)
 	@$(PYTHON_BIN) bench/counts.py $(COUNTS_ARGS)
 
-# Of conformance/run.py; continuous integration: "--selection --both".
+# Of conformance/run.py.
 CONFORMANCE_ARGS ?= --both --write
 
 .PHONY: conformance
@@ -136,7 +136,7 @@ engine: $(VENV)/.sample
 MESON_TEST := $(VENV)/bin/meson test --no-rebuild --print-errorlogs --num-processes 2
 
 .PHONY: test-c test-asan test-tsan test-valgrind test-fuzz test-bench
-.PHONY: test-databases test-newest test-pythons test-python test-py test-wheel
+.PHONY: test-conformance test-databases test-newest test-pythons test-python test-py test-wheel
 test-c: setup-test
 	@echo "== C tests"
 	@scripts/build plain
@@ -172,6 +172,10 @@ test-bench: setup packages-test
 test-mutants: setup-test
 	@echo "== seeded faults, short form"
 	@$(PYTHON_BIN) mutants/run.py --short
+
+test-conformance: packages-test $(VENV)/.sample
+	@echo "== Django's own tests with every model cached: a selection, on SQLite"
+	@$(PYTHON_BIN) conformance/run.py --selection --both --django 5.2 --database sqlite
 
 test-databases: setup-test
 	@scripts/test-databases

@@ -114,21 +114,22 @@ def save(path: Path, rows: list[Row]) -> None:
 
 
 def keep(folder: Path, row: Row) -> None:
-    """Keeps the last whole run of each Django, database and mode, in a file of its own."""
+    """Keeps the last run of each Django, database, mode and list of labels in a file of its own."""
     folder.mkdir(exist_ok=True)
     series, database = row.django.rpartition(".")[0], row.database.partition(" ")[0]
-    save(folder / f"{series}-{database}-{row.mode}.json", [row])
+    save(folder / f"{series}-{database}-{row.mode}-{row.labels}.json", [row])
 
 
 def kept(folder: Path) -> list[Row]:
-    rows = [row for path in folder.glob("*.json") for row in load(path)]
-    databases = ("SQLite", "PostgreSQL")
-
-    def place(row: Row) -> tuple[Any, ...]:
-        version = [int(part) for part in row.django.split(".")]
-        return version, databases.index(row.database.partition(" ")[0]), row.mode != "cached"
-
-    return sorted(rows, key=place)
+    """In the table's order; a selection stands only for what hasn't been run in whole."""
+    rows: dict[tuple[Any, ...], Row] = {}
+    for path in folder.glob("*.json"):
+        for row in load(path):
+            series = [int(part) for part in row.django.split(".")[:2]]
+            kind = *series, not row.database.startswith("SQLite"), row.mode
+            if kind not in rows or row.labels == "all":
+                rows[kind] = row
+    return [rows[kind] for kind in sorted(rows)]
 
 
 def load(path: Path) -> list[Row]:

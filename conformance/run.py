@@ -300,7 +300,7 @@ def main() -> int:
                     row = judge(run, labels, arguments)
                 rows.append(row)
                 report.save(environments.BUILD / "last.json", rows)
-                if row.labels == "all" and row.mode != "plain":
+                if row.labels != "named" and row.mode != "plain":
                     report.keep(RESULTS, row)
     if arguments.write:
         kept = report.kept(RESULTS)

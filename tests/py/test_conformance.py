@@ -2,6 +2,7 @@
 
 import copy
 import importlib.util
+import sys
 from collections import UserDict, namedtuple
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
@@ -22,11 +23,13 @@ def load(name: str) -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # a dataclass looks there
     spec.loader.exec_module(module)
     return module
 
 
 difference = load("compare").difference
+report = load("report")
 
 
 class Text(str):
@@ -141,3 +144,52 @@ def test_selection_is_part_of_the_labels() -> None:
     )
     assert selection
     assert selection < labels
+
+
+def row(**values: Any) -> Any:
+    common = {
+        "django": "5.2.19",
+        "python": "3.11.7",
+        "database": "SQLite 3.40.1",
+        "mode": "cached",
+        "labels": "all",
+        "tests": 10,
+        "skipped": 0,
+        "hits": 5,
+        "counted": ["app.tests.Case.test"],
+        "compared": {},
+        "differences": [],
+        "seconds": 1.0,
+    }
+    return report.Row(**common | values)
+
+
+def test_whole_runs_are_kept_one_of_each_kind(tmp_path: Path) -> None:
+    kinds = [
+        {"mode": mode, "database": database, "django": django}
+        for django in ("5.2.19", "6.1.3")
+        for database in ("SQLite 3.40.1", "PostgreSQL 15.18")
+        for mode in ("cached", "differential")
+    ]
+    for kind in reversed(kinds):
+        report.keep(tmp_path, row(**kind))
+        report.keep(tmp_path, row(**kind, labels="selection", tests=1))
+    report.keep(tmp_path, row(django="5.2.20", tests=11))
+    rows = report.kept(tmp_path)
+    assert {each.labels for each in rows} == {"all"}
+    assert [(each.mode, each.database, each.django) for each in rows[1:]] == [
+        tuple(kind.values()) for kind in kinds[1:]
+    ]
+    assert (rows[0].django, rows[0].tests) == ("5.2.20", 11)
+
+
+def test_run_that_proves_nothing_is_bad() -> None:
+    compared = {"reads": 1, "querysets": 1, "traced": 1, "traced, own": 1}
+    assert not row().is_bad()
+    assert row(hits=0).is_bad()
+    assert row(defects={"app.tests.Case.test": "Traceback"}).is_bad()
+    assert not row(mode="differential", compared=compared).is_bad()
+    assert row(mode="differential", compared=compared, differences=[{}]).is_bad()
+    without_traces = {**compared, "traced": 0, "traced, own": 0}
+    assert row(mode="differential", compared=without_traces).is_bad()
+    assert row(mode="differential").is_bad()
