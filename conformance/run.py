@@ -115,11 +115,12 @@ class Run:
                     errors.append(error)
                     return
                 outcome.add(found)
-                failed, different = len(outcome.failed()), len(outcome.differences)
-                print(
-                    f"   {len(outcome.outcomes):,} tests, {failed} failed, {different} differences",
-                    flush=True,
-                )
+                print(f"   {len(outcome.outcomes):,} tests", flush=True)
+                for test, result in found["outcomes"].items():
+                    if result not in PASSED:
+                        print(f"   {result}: {test}", flush=True)
+                for each in found.get("differences", []):
+                    print(f"   difference: {each['test']}: {each['text']}", flush=True)
 
         threads = [threading.Thread(target=work, args=(worker,)) for worker in range(self.workers)]
         for thread in threads:
