@@ -40,6 +40,8 @@ counts = {
     "calls": 0,
     "traced": 0,
     "traced, own": 0,
+    "levels": 0,
+    "levels, own": 0,
     "errors": 0,
     "not cached": 0,
     "not traced": 0,

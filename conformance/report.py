@@ -27,6 +27,7 @@ COLUMNS = (
     "differences",
     "commit",
 )
+TRACES = ("traced", "traced, own", "levels", "levels, own")
 
 
 @dataclass
@@ -66,7 +67,7 @@ class Row:
         return sum(self.compared.get(kind, 0) for kind in kinds) + self.traces()
 
     def traces(self) -> int:
-        return sum(self.compared.get(kind, 0) for kind in ("traced", "traced, own"))
+        return sum(self.compared.get(kind, 0) for kind in TRACES)
 
     def text(self) -> str:
         lines = [

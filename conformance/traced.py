@@ -19,12 +19,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import DEFAULT_DB_ALIAS, connections, router
+from django.db.models import query
+from django.db.models.base import ModelState
 
 from django_cache_manager import answers, captures, keys, reads, stores, traces
 from django_cache_manager.connection_state import state_of
 
 from . import differential
+from .compare import difference
 
 _here = threading.local()
 _statements: dict[bytes, tuple[bytes, str]] = {}
@@ -40,6 +43,7 @@ def install() -> None:
     stores.keep_answer = pretended_keep(stores.keep_answer)
     captures.note = pretended_note(captures.note)
     reads._Read._hand_out = told(reads._Read._hand_out)
+    query.prefetch_one_level = compared_levels(query.prefetch_one_level)
     traces.extended = compared_call(traces.extended)
     traces.filtered = compared_filter(traces.filtered)
 
@@ -77,7 +81,10 @@ def noted_find(find: Callable[..., Any]) -> Callable[..., Any]:
         asks = _here.__dict__.get("asks")
         if asks and asks[-1] is None and not differential.quiet():
             asks[-1] = alias
-        return find(queryset, trace, kind, alias)
+        answer = find(queryset, trace, kind, alias)
+        if kind == answers.LEVEL and _here.__dict__.get("level") is None:
+            _here.level = alias, answer is not answers.MISS
+        return answer
 
     return found
 
@@ -124,21 +131,86 @@ class Question:
             key, twice = _here.key, self.by_trace()
             with recording(connection) as statements:
                 plain = differential.from_database(self.again)
-        query = self.trace.build()
+        built = self.trace.build()
         name = "traced, own" if own else "traced"
         pairs = (first, plain), (found, plain), (first, found), (found, twice)
-        differential.compare(name, query, *pairs)
-        self.compare_key(key, query, statements)
+        differential.compare(name, built, *pairs)
+        self.compare_key(key, built, statements)
         return found
 
-    def compare_key(self, key: bytes, query: Any, statements: list[str]) -> None:
+    def compare_key(self, key: bytes, built: Any, statements: list[str]) -> None:
         attributes = self.trace.shape.attributes
         said = [repr(attributes[name]) for name in ("_fields", "_iterable_class", "model")]
         text = "; ".join([*said, *statements])
         digest = hashlib.sha256(text.encode(errors="backslashreplace")).digest()
         known = _statements.setdefault(hashlib.sha256(key).digest(), (digest, text[:400]))
         if known[0] != digest:
-            differential.note("traced", query, f"one key for {known[1]} | {text[:400]}")
+            differential.note("traced", built, f"one key for {known[1]} | {text[:400]}")
+
+
+# --- levels of prefetch_related() ---------------------------------------------------------------
+
+
+def compared_levels(one_level: Callable[..., Any]) -> Callable[..., Any]:
+    def asked(instances: Any, prefetcher: Any, lookup: Any, level: int) -> Any:
+        if differential.quiet() or router.routers:  # they would be asked again
+            return one_level(instances, prefetcher, lookup, level)
+
+        def ask(asked: list[Any]) -> tuple[Any, list[Any]]:
+            return one_level(asked, prefetcher, lookup, level), asked
+
+        before, outer = copies(instances), _here.__dict__.get("level")
+        _here.level = None
+        try:
+            first, found = ask(instances), _here.level
+            if found is not None:
+                compare_level(found[0], lambda: ask(copies(before)), first)
+        finally:
+            _here.level = outer
+        return first[0]
+
+    return asked
+
+
+def compare_level(alias: str, ask: Callable[[], Any], first: Any) -> None:
+    connection = connections[alias]
+    state = state_of(connection)
+    own = state is not None and bool(state.dirty)
+    with differential.unobserved(connection), pretending() if own else nullcontext():
+        for _ in range(4):
+            _here.level = None
+            found = ask()
+            if _here.level == (alias, True):
+                break
+        else:
+            differential.counts["not traced"] += 1
+            return
+        plain = differential.from_database(ask)
+    name = "levels, own" if own else "levels"
+    differential.compare(name, alias, (found[0], plain[0]))
+    # The instances are copies of one another, so that they share their values.
+    for answer in (first, found):
+        text = difference(answer, plain, fresh=False)
+        if text is not None:
+            differential.note(name, alias, text)
+
+
+def copies(instances: list[Any]) -> list[Any]:
+    """Instances with the same attributes, and what has been cached on them so far."""
+    made = []
+    for instance in instances:
+        own = {**vars(instance)}
+        if "_state" in own:
+            own["_state"] = ModelState()
+            vars(own["_state"]).update(vars(instance._state))
+            if "fields_cache" in vars(instance._state):
+                own["_state"].fields_cache = {**instance._state.fields_cache}
+        if "_prefetched_objects_cache" in own:
+            own["_prefetched_objects_cache"] = {**own["_prefetched_objects_cache"]}
+        copy = object.__new__(type(instance))
+        copy.__dict__ = own
+        made.append(copy)
+    return made
 
 
 @contextmanager
@@ -290,12 +362,12 @@ def compare_call(trace: Any, longer: Any, method: Any, args: Any, kwargs: Any) -
     )
 
 
-def compiled(query: Any) -> str:
+def compiled(built: Any) -> str:
     """SQL and typed parameters, or the error."""
     connection = connections[DEFAULT_DB_ALIAS]
     with differential.unobserved(connection):
         try:
-            sql, params = query.get_compiler(connection=connection).as_sql()
+            sql, params = built.get_compiler(connection=connection).as_sql()
         except Exception as error:
             return repr(error)
     return f"{sql} {[(type(param).__name__, repr(param)) for param in params]}"
