@@ -12,6 +12,9 @@ from django.db.models.base import ModelState
 
 MUTABLE = (list, dict, set, bytearray)
 UNBUILT = {"_query", "_trace", "_deferred_filter"}
+SHARED = {"fields_cache", "_hints", "_known_related_objects"}
+"""May hold one object in two results: what a row is related to, such as what a related manager
+belongs to; the others pass from a queryset to its clones."""
 PLAIN = (int, float, complex, str, bytes, bool, type(None))
 
 
@@ -62,9 +65,8 @@ def _mappings(
             if len(one[name]) != len(other[name]):
                 yield f"{path}.peers: {len(one[name])} | {len(other[name])}"
             continue
-        # What a row is related to may be one object: what a related manager belongs to.
         yield from _differences(
-            one[name], other[name], f"{path}.{name}", fresh and name != "fields_cache", seen
+            one[name], other[name], f"{path}.{name}", fresh and name not in SHARED, seen
         )
 
 

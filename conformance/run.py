@@ -200,12 +200,13 @@ def read_lines(path: Path) -> list[str]:
     return [line for line in lines if line]
 
 
-def excuses() -> dict[str, str]:
-    """Test id, of a test or a class -> why it may fail."""
+def excuses(mode: str) -> dict[str, str]:
+    """Test id, of a test or a class -> why it may fail in this mode."""
     found = {}
     for line in read_lines(FOLDER / "excused.txt"):
         test, _, reason = line.partition(" ")
-        found[test] = reason.strip()
+        if mode == "differential" or not reason.startswith("differential mode"):
+            found[test] = reason.strip()
     return found
 
 
@@ -243,7 +244,7 @@ def judge(run: Run, labels: list[str], arguments: argparse.Namespace) -> report.
         seconds=outcome.seconds,
     )
     if failed and not arguments.plain:
-        known = excuses()
+        known = excuses(mode)
         without = run.labels(sorted({label_of(test) for test in failed}), package=False)
         plain = set(without.failed())
         row.plain = sorted(test for test in failed if test in plain)
