@@ -52,7 +52,7 @@ class Call:
         self.args = args
         self.kwargs = kwargs
         self.lookups = lookups
-        """Names, and types of what they are compared to, within a tree; instances are not."""
+        """Names within a tree, and types of what they are compared to; None: a field's own."""
 
 
 class Step:
@@ -327,7 +327,10 @@ def _check_filter(step: Step, before: Shape, call: Call) -> tuple[str | None, ..
 def _check_tree(step: Step, before: Shape, call: Call) -> None:
     """What else a tree holds was built once, just as it is."""
     for name, kind in call.lookups:
-        _check_named(before, name, kind)
+        if kind is not None:
+            _check_named(before, name, kind)
+        elif _resolve_named(before, name)[1]:
+            raise Unknown  # of a transform, which may be taken back
 
 
 def _check_named(before: Shape, name: str, kind: Any) -> str | None:

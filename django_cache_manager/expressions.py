@@ -91,7 +91,7 @@ class _Reader:
         """What belongs to the shape, each scalar after its type, for 1 == True."""
         self.values: list[Any] = []
         self.lookups: list[tuple[str, Any]] = []
-        """Names of lookups, and the types of the values that they are given."""
+        """Names of lookups, and the types of the values that they are given; None: a field."""
 
     def call(
         self, method: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -140,6 +140,8 @@ class _Reader:
         if kind not in _KNOWN:
             raise Unknown
         self.parts.append(kind)
+        if kind is models.F:
+            self.lookups.append((node.name, None))
         copy = object.__new__(kind)
         own = copy.__dict__
         for name, value in vars(node).items():

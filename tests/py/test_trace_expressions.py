@@ -21,7 +21,8 @@ from django.db.models import (
     Value,
     When,
 )
-from django.db.models.functions import Coalesce, Concat, Length, Lower, Now, Round, Upper
+from django.db.models.functions import Coalesce, Concat, Floor, Length, Lower, Now, Round, Upper
+from django.test.utils import register_lookup
 
 from observe import assert_cached, assert_hit, assert_right, portable
 from testapp.models import Author, Book, Country, Tag
@@ -244,6 +245,16 @@ def test_ordering_that_a_related_model_gets_later(monkeypatch: pytest.MonkeyPatc
         assert read() == forward[::-1]
     monkeypatch.setattr(Country._meta, "ordering", [])
     assert read() == forward
+
+
+def test_transform_that_is_taken_back_was_there_at_the_call() -> None:
+    for _ in range(3):
+        with register_lookup(models.DecimalField, Floor):
+            for _ in range(2):
+                books = Book.objects.annotate(floor=F("price__floor")).order_by("pk")
+                lower = Book.objects.filter(pages__gt=F("price__floor")).order_by("pk")
+        assert [book.floor for book in books] == [book.price // 1 for book in books]
+        assert list(lower) == [book for book in books if book.pages > book.floor]
 
 
 def test_value_of_an_annotation_is_not_part_of_the_shape() -> None:
