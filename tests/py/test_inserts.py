@@ -1,5 +1,6 @@
 """create() and save() of a new row: Django's SQL and parameters, without compiling them again."""
 
+import contextlib
 import datetime
 import uuid
 from collections.abc import Callable, Iterator
@@ -8,7 +9,14 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from django.db import DatabaseError, IntegrityError, connections, models, transaction
+from django.db import (
+    DatabaseError,
+    IntegrityError,
+    ProgrammingError,
+    connections,
+    models,
+    transaction,
+)
 from django.db.models import F, Value
 from django.db.models.functions import Lower, Upper
 from django.db.models.sql.compiler import SQLInsertCompiler
@@ -202,12 +210,13 @@ def test_unexpected_sql_is_compiled_each_time(compiled: mock.Mock) -> None:
     def assemble(self: Any, fields: Any, value_rows: Any) -> Any:
         placeholders, parameters = ASSEMBLE(self, fields, value_rows)
         (first, *rest), *more = placeholders
-        return [[f"{first} || %s", *rest], *more], [[row[0], "!", *row[1:]] for row in parameters]
+        changed = [f"REPLACE({first}, %s, '!')", *rest]
+        return [changed, *more], [[row[0], "A", *row[1:]] for row in parameters]
 
     compiled.side_effect = assemble
     for name in ("A", "B", "C"):
         tag = Tag.objects.create(label=name)
-        assert Tag.objects.get(pk=tag.pk).label == f"{name}!"
+        assert Tag.objects.get(pk=tag.pk).label == name.replace("A", "!")
 
 
 def test_field_that_makes_an_expression(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -222,7 +231,7 @@ def test_field_that_makes_an_expression(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_placeholder_of_a_field_may_depend_on_its_value(monkeypatch: pytest.MonkeyPatch) -> None:
     def placeholder(value: Any, *_: Any) -> str:
-        return "%s || '!'" if value == "odd" else "%s"
+        return "REPLACE(%s, 'odd', 'odd!')" if value == "odd" else "%s"
 
     def placeholder_sql(value: Any, *_: Any) -> tuple[str, list[Any]]:
         return placeholder(value), [value]
@@ -267,6 +276,7 @@ def test_other_kind_of_database_has_its_own(
         Author.objects.using("other").create(name="first")
         monkeypatch.setattr(other, "__class__", type("Other", (type(other),), {}))
     monkeypatch.setattr(other.ops, "quote_name", lambda name: f"[{name}]")
-    with CaptureQueriesContext(other) as captured:
+    # Only SQLite knows such quotes.
+    with CaptureQueriesContext(other) as captured, contextlib.suppress(ProgrammingError):
         Author.objects.using("other").create(name="second")
     assert "INSERT INTO [" in captured[0]["sql"]

@@ -1,5 +1,6 @@
 """save() and update(): Django's SQL and parameters, without compiling them again."""
 
+import contextlib
 import datetime
 import uuid
 import zoneinfo
@@ -13,6 +14,7 @@ from django.core.exceptions import FieldDoesNotExist, FieldError
 from django.db import (
     DatabaseError,
     IntegrityError,
+    ProgrammingError,
     connection,
     connections,
     models,
@@ -24,7 +26,7 @@ from django.db.models.sql.compiler import SQLUpdateCompiler
 from django.test.utils import CaptureQueriesContext
 
 from django_cache_manager import updates
-from observe import Statements, sent_by
+from observe import Statements, sent_by, uncached
 from settings import DATABASES
 from testapp.models import AllTypes, Author, Book, Country, Diner, Generated, Passport, Tag
 
@@ -227,7 +229,8 @@ def updated(queryset: Any, **values: Any) -> tuple[Any, Statements]:
         except ERRORS as error:
             return type(error), str(error)
 
-    return sent_by(update)
+    with uncached():  # of several tables, Django reads the keys first
+        return sent_by(update)
 
 
 UPDATES: list[tuple[Callable[[], Any], dict[str, Any]]] = [
@@ -342,6 +345,7 @@ def test_other_kind_of_database_has_its_own(monkeypatch: pytest.MonkeyPatch) -> 
     Author(pk=777, name="first").save(using="other")
     monkeypatch.setattr(other, "__class__", type("Other", (type(other),), {}))
     monkeypatch.setattr(other.ops, "quote_name", lambda name: f"[{name}]")
-    with CaptureQueriesContext(other) as captured:
+    # Only SQLite knows such quotes.
+    with CaptureQueriesContext(other) as captured, contextlib.suppress(ProgrammingError):
         Author(pk=777, name="second").save(using="other")
     assert "UPDATE [" in captured[0]["sql"]
