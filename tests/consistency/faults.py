@@ -69,9 +69,15 @@ class Faults:
         ours."""
         if self.sleeper and self.random.random() < self.sleeper:
             seconds = self.random.random() * LONGEST_SLEEPER_SECONDS
-            if os.fork() == 0:
-                time.sleep(seconds)
-                os._exit(0)
+            # Python takes locks around it (logging's), which an error raised in there by a signal's
+            # handler would leave held.
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
+            try:
+                if os.fork() == 0:
+                    time.sleep(seconds)
+                    os._exit(0)
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     @contextlib.contextmanager
     def cutting(self, descriptor: int, sql: Any = None) -> Iterator[None]:

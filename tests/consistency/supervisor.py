@@ -353,7 +353,7 @@ class Run:
         process.child.signal(signal.SIGUSR1)
         time.sleep(0.5)
         text = self.plan.path("logs", f"{process.name}.log").read_text(errors="replace")
-        self.log.violation("hung", f"{process.name} was at: {text[-1500:]}")
+        self.log.violation("hung", f"{process.name} was at: {text[-6000:]}")
         process.child.signal(signal.SIGKILL)
 
     def _result(self, seconds: float) -> Result:

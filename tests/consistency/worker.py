@@ -16,6 +16,7 @@ import faulthandler
 import fcntl
 import gc
 import itertools
+import logging
 import os
 import random
 import select
@@ -208,6 +209,7 @@ class Worker:
         holds is not."""
         from django.db import connections
 
+        signal.setitimer(signal.ITIMER_REAL, 0)  # nothing is raised in the middle of a fork
         connections.close_all()
         self._reap()
         if self.children >= 2:
@@ -356,6 +358,9 @@ def serve(plan: plans.Plan, descriptor: str) -> None:
     assert mysql
     assert postgresql
     assert sqlite
+    for name in ("asyncio", "django.db.backends", "django_cache_manager"):
+        for level in (logging.DEBUG, logging.INFO, logging.WARNING):
+            logging.getLogger(name).isEnabledFor(level)  # later without logging's lock
     if plan.broken:
         from tests.consistency import broken
 
