@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from django.db import connections, models
+from django.db import ProgrammingError, connections, models
 from django.db.models.query import QuerySet
 from django.test.utils import CaptureQueriesContext
 
@@ -55,6 +55,20 @@ def sent_by(call: Read) -> tuple[Any, Statements]:
 
     with connections["default"].execute_wrapper(note):
         return call(), seen
+
+
+def sent_though_refused(call: Read) -> str:
+    """The first statement that a call sends to the other database, which may not know its
+    quotes."""
+    seen: list[str] = []
+
+    def note(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        seen.append(sql)
+        return execute(sql, params, many, context)
+
+    with contextlib.suppress(ProgrammingError), connections["other"].execute_wrapper(note):
+        call()
+    return seen[0]
 
 
 def in_another_thread(read: Read) -> Any:
