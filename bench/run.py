@@ -9,6 +9,7 @@ alone on SQLite. --check ends with status 1 where a limit of cases.py does not h
 
 import argparse
 import json
+import signal
 import sys
 from collections.abc import Collection, Sequence
 from importlib.util import find_spec
@@ -110,6 +111,7 @@ def measure_memory(place: places.Place) -> dict[str, dict[str, float]]:
 
 def main() -> int:
     options: Any = arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     found = Run(options).measure()
     for place in found.places:
         print(f"\n{place.label}: {place.versions}")
