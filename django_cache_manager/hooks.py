@@ -35,7 +35,7 @@ from django.db.models.query import (
     ValuesIterable,
     ValuesListIterable,
 )
-from django.db.models.query_utils import RegisterLookupMixin
+from django.db.models.query_utils import RegisterLookupMixin, class_or_instance_method
 from django.db.models.sql import RawQuery
 from django.db.models.sql.compiler import SQLCompiler, SQLInsertCompiler
 from django.db.models.sql.constants import GET_ITERATOR_CHUNK_SIZE, MULTI
@@ -100,6 +100,8 @@ _EXPECTED: Final[dict[tuple[type | ModuleType, str], tuple[str, ...]]] = {
     (SQLCompiler, "execute_sql"): ("self", "result_type", "chunked_fetch", "chunk_size"),
     (SQLInsertCompiler, "as_sql"): ("self",),
     (RegisterLookupMixin, "_clear_cached_class_lookups"): ("cls",),
+    (RegisterLookupMixin, "register_instance_lookup"): ("self", "lookup", "lookup_name"),
+    (RegisterLookupMixin, "_unregister_instance_lookup"): ("self", "lookup", "lookup_name"),
     (SQLCompiler, "results_iter"): (
         "self",
         "results",
@@ -210,6 +212,9 @@ def mismatches() -> list[str]:
         cached_property,
     ):
         found.append("Options.base_manager is no cached_property")
+    for name in _LOOKUPS:
+        if not isinstance(vars(RegisterLookupMixin).get(name), class_or_instance_method):
+            found.append(f"RegisterLookupMixin.{name} is no class_or_instance_method")
     return found
 
 
@@ -243,6 +248,8 @@ def install() -> None:
         _patch(ValuesListIterable, "__iter__", _items(iterables.tuples))
         _patch(Options, "base_manager", _base_manager)
         _patch(RegisterLookupMixin, "_clear_cached_class_lookups", _lookups_changed)
+        for name in _LOOKUPS:
+            _patch(vars(RegisterLookupMixin)[name], "instance_method", _instance_lookups_changed)
         _patch(QuerySet, "raw", _raw)
         for name, make in _QUERYSET.items():
             _patch(QuerySet, name, make)
@@ -456,6 +463,17 @@ def _lookups_changed(original: Any) -> Any:
         original.__func__(cls)
 
     return classmethod(clear)
+
+
+def _instance_lookups_changed(original: Any) -> Any:
+    """The same of a field's own lookups."""
+
+    def changed(*args: Any, **kwargs: Any) -> Any:
+        found = original(*args, **kwargs)
+        traces.forget()
+        return found
+
+    return changed
 
 
 def _base_manager(original: Any) -> Any:

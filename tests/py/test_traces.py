@@ -416,7 +416,8 @@ def test_empty_result_set_runs_no_sql() -> None:
         assert not log
 
 
-def test_lookup_registered_later_is_used() -> None:
+@pytest.mark.parametrize("on", ["the class", "the field"])
+def test_lookup_registered_later_is_used(on: str) -> None:
     from django.db.models import CharField, lookups
 
     class Anything(lookups.Exact):
@@ -428,11 +429,12 @@ def test_lookup_registered_later_is_used() -> None:
 
     for _ in range(3):
         assert named() == 0
-    CharField.register_lookup(Anything)
+    owner: Any = CharField if on == "the class" else Author._meta.get_field("name")
+    owner.register_lookup(Anything)
     try:
         for _ in range(3):
             assert named() > 1
     finally:
-        CharField._unregister_lookup(Anything)
+        owner._unregister_lookup(Anything)
     for _ in range(3):
         assert named() == 0
