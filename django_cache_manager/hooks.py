@@ -190,7 +190,10 @@ if hasattr(QuerySet, "fetch_mode"):  # Django 6.1
     _EXPECTED[QuerySet, "fetch_mode"] = ("self", "fetch_mode")
     _QUERYSET["fetch_mode"] = querysets.fetch_mode
 
-_originals: dict[tuple[type | ModuleType, str], Any] = {}
+_LOOKUPS: Final = ("register_lookup", "_unregister_lookup")
+"""Descriptors that lead to one function of a class and to another of an instance."""
+
+_originals: dict[tuple[Any, str], Any] = {}
 _lock = threading.Lock()
 logger = logging.getLogger("django_cache_manager")
 
@@ -212,9 +215,11 @@ def mismatches() -> list[str]:
         cached_property,
     ):
         found.append("Options.base_manager is no cached_property")
-    for name in _LOOKUPS:
-        if not isinstance(vars(RegisterLookupMixin).get(name), class_or_instance_method):
-            found.append(f"RegisterLookupMixin.{name} is no class_or_instance_method")
+    found += [
+        f"RegisterLookupMixin.{name} is no class_or_instance_method"
+        for name in _LOOKUPS
+        if not isinstance(vars(RegisterLookupMixin).get(name), class_or_instance_method)
+    ]
     return found
 
 
@@ -264,7 +269,7 @@ def installed() -> bool:
     return bool(_originals)
 
 
-def _patch(owner: type | ModuleType, name: str, make: Callable[[Any], Any]) -> None:
+def _patch(owner: Any, name: str, make: Callable[[Any], Any]) -> None:
     """Puts what `make` makes of the original in its place."""
     original = vars(owner)[name]
     _originals[owner, name] = original
