@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 ASK_AGAIN_SECONDS: Final = 1.0
 """How long a server that didn't tell what it is isn't asked again."""
 
+_UNABLE: Final = (_engine.SegmentError, OSError, LookupError, TypeError, ValueError)
+"""What asking may fail with, beside the driver's errors. A time limit that the application raises
+from a signal is not ours to swallow."""
+
 logger = logging.getLogger("django_cache_manager")
 
 
@@ -112,7 +116,7 @@ def _identify(vendor: Vendor, connection: BaseDatabaseWrapper, driver: Any) -> D
     in_transaction = vendor.in_transaction(driver)
     try:
         return DriverSession(vendor.identify(connection, driver))
-    except Exception as error:
+    except (connection.Database.Error, *_UNABLE) as error:
         logger.warning(
             "the database %r didn't tell what it is, so it is not cached: %s",
             connection.alias,

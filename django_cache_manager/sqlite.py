@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import sqlite3
 import weakref
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
@@ -127,7 +128,7 @@ class SQLite:
     def in_transaction(self, driver: Any) -> bool:
         try:
             return bool(driver.in_transaction)
-        except Exception:  # a closed connection has no transaction
+        except sqlite3.Error:  # a closed connection has no transaction
             return False
 
     def will_begin(self, driver: Any) -> bool:
@@ -136,7 +137,7 @@ class SQLite:
     def in_autocommit(self, driver: Any) -> bool:
         try:
             return not driver.in_transaction
-        except Exception:  # a closed connection: the driver says so
+        except sqlite3.Error:  # a closed connection: the driver says so
             return False
 
     def next_level(self, driver: Any, default: Level) -> Level | None:
@@ -157,7 +158,7 @@ class SQLite:
     def closed(self, driver: Any) -> bool:
         try:
             driver.total_changes  # noqa: B018 - raises on a closed connection
-        except Exception:
+        except sqlite3.Error:
             return True
         return False
 

@@ -3,6 +3,7 @@
 import gc
 from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
 import pytest
 from django.db import DEFAULT_DB_ALIAS, connection, connections, transaction
@@ -85,7 +86,8 @@ def test_server_that_could_not_answer_once_is_asked_again(
     assert state is not None
     connection.close()
     with monkeypatch.context() as patch:
-        patch.setattr(type(state.vendor), "identify", lambda *_: 1 / 0)
+        refused = mock.Mock(side_effect=connection.Database.OperationalError("not now"))
+        patch.setattr(type(state.vendor), "identify", refused)
         connection.ensure_connection()
         assert Author.objects.get(pk=1)
     assert state.session is not None
@@ -95,3 +97,43 @@ def test_server_that_could_not_answer_once_is_asked_again(
         rename("told")
     assert state.session.facts.family
     assert_right(name_of)
+
+
+class TimeLimit(Exception):
+    """As an application raises it from a signal's handler."""
+
+
+def test_time_limit_passes_through_the_question_who_the_server_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from django_cache_manager.connection_state import state_of
+
+    state = state_of(connections[DEFAULT_DB_ALIAS])
+    assert state is not None
+    connection.close()
+    with monkeypatch.context() as patch:
+        patch.setattr(type(state.vendor), "identify", mock.Mock(side_effect=TimeLimit))
+        with pytest.raises(TimeLimit):
+            rename("in time")
+    rename("afterwards")
+    assert state.session is not None
+    assert state.session.facts.family
+    assert_right(name_of)
+
+
+@pytest.mark.databases("sqlite")
+def test_time_limit_passes_through_the_question_for_a_transaction() -> None:
+    """Taken for a closed connection's error, it would end what the package knows of the
+    transaction."""
+    from django_cache_manager.connection_state import state_of
+
+    class Driver:
+        @property
+        def in_transaction(self) -> bool:
+            raise TimeLimit
+
+    state = state_of(connections[DEFAULT_DB_ALIAS])
+    assert state is not None
+    for question in (state.vendor.in_transaction, state.vendor.in_autocommit):
+        with pytest.raises(TimeLimit):
+            question(Driver())
