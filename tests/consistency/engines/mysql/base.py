@@ -1,6 +1,7 @@
 """Django's MySQL backend (mysqlclient) with `faults` around the driver's calls."""
 
 import os
+import stat
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -20,10 +21,11 @@ def in_transaction(connection: Any) -> bool:
 def cutting(connection: Any, sql: Any = None) -> AbstractContextManager[None]:
     descriptor = connection.fileno()
     try:
-        os.fstat(descriptor)
-    except OSError:  # lost before
-        return nullcontext()
-    return faults.cutting(descriptor, sql)
+        is_there = stat.S_ISSOCK(os.fstat(descriptor).st_mode)
+    except OSError:
+        is_there = False
+    # Of one that was lost before, the number may be another file's by now.
+    return faults.cutting(descriptor, sql) if is_there else nullcontext()
 
 
 class Cursor(base.CursorWrapper):
