@@ -40,10 +40,10 @@ shell: setup ## A Django shell with the sample models and a little data
 test: setup-test test-c test-asan test-tsan test-valgrind test-fuzz test-bench model test-mutants test-conformance test-databases test-newest test-python ## Sets up and runs every test (C, sanitizers, valgrind, fuzzers, models, Python, wheel, other Pythons)
 
 # Of tests/consistency/prove.py.
-PROVE_ARGS ?= --seconds 250 --write
+PROVE_ARGS ?= --seconds 240 --write
 
 .PHONY: prove
-prove: setup-test ## Never stale: races, kills and cuts on real databases, every read judged (20 minutes)
+prove: setup-test ## Never stale: races, kills and cuts on real databases, every read judged (25 minutes)
 	@$(PYTHON_BIN) -m tests.consistency.prove $(PROVE_ARGS)
 
 .PHONY: model
