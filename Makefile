@@ -163,8 +163,8 @@ test-fuzz: setup-test
 	@scripts/fuzz 20
 
 test-bench: setup packages-test
-	@echo "== benchmark of reads, short form, against its limits"
-	@$(PYTHON_BIN) bench/run.py --short --check --case rows-100 --case values-1000 --case count
+	@echo "== benchmark of reads and save(), short form, against its limits"
+	@$(PYTHON_BIN) bench/run.py --short --check --case rows-100 --case values-1000 --case count --case save
 	@echo "== instructions of hot operations"
 	@$(PYTHON_BIN) bench/counts.py
 
@@ -181,8 +181,8 @@ test-databases: setup-test
 	@scripts/test-databases
 
 test-newest: setup-test
-	@echo "== fields and raw() on the newest Django, where a Python for it is at hand"
-	@scripts/test-pythons tests/py/test_fields.py tests/py/test_raw.py
+	@echo "== fields, raw() and compiled writes on the newest Django, where a Python for it is at hand"
+	@scripts/test-pythons $(addprefix tests/py/,test_fields.py test_raw.py test_inserts.py test_updates.py)
 
 test-pythons: setup-test
 	@echo "== Python tests on other Pythons"

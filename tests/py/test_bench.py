@@ -18,7 +18,7 @@ RIVAL, OTHER = "cachalot-redis", "cacheops-redis"
 def bench() -> Iterator[SimpleNamespace]:
     """Its modules. They have common names: none is left behind for other tests."""
     before = set(sys.modules)
-    sys.path.append(str(BENCH))
+    sys.path.insert(0, str(BENCH))  # before tests/consistency, which has a module of the same name
     import cases
     import page
     import results
