@@ -13,7 +13,7 @@ from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
-from django.core.exceptions import EmptyResultSet
+from django.core.exceptions import EmptyResultSet, FieldError
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.sql.constants import MULTI, SINGLE
@@ -372,6 +372,19 @@ class _Read:
         return frozenset(found)
 
 
+_DEFECTS: Final = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    FieldError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What an expression's own methods may raise when they are looked into; its query may be sound."""
+
+
 def judge(
     sql: str, dialect: int, raw: bool, look: Callable[[str, int], Dependencies]
 ) -> Dependencies:
@@ -385,7 +398,7 @@ def judge(
             known = look(sql, dialect)
         except Uncacheable as refusal:
             known = refusal
-        except Exception as error:  # of an expression's own methods: the query itself may be sound
+        except _DEFECTS as error:
             logger.warning("a query is not cached, for its tables can't be told", exc_info=True)
             known = Uncacheable(f"its tables can't be told: {error!r}")
         if len(_judged) >= MEMO_STATEMENTS:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import sqlite3
 import weakref
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
@@ -33,10 +32,10 @@ WHERE m.type IN ('table', 'view', 'trigger')
 
 
 _SESSION = b"process"
+"""A file's writers: over when the process is, and `sessions_gone` says so."""
 
 PROOF_WAIT_MS = 50
 """How long a proof waits for readers of the write-ahead log; writers wait with it."""
-"""A file's writers: over when the process is, and `sessions_gone` says so."""
 
 
 class _SharedMemory:
@@ -128,7 +127,7 @@ class SQLite:
     def in_transaction(self, driver: Any) -> bool:
         try:
             return bool(driver.in_transaction)
-        except sqlite3.Error:  # a closed connection has no transaction
+        except driver.Error:  # a closed connection has no transaction
             return False
 
     def will_begin(self, driver: Any) -> bool:
@@ -137,7 +136,7 @@ class SQLite:
     def in_autocommit(self, driver: Any) -> bool:
         try:
             return not driver.in_transaction
-        except sqlite3.Error:  # a closed connection: the driver says so
+        except driver.Error:  # a closed connection: the driver says so
             return False
 
     def next_level(self, driver: Any, default: Level) -> Level | None:
@@ -158,7 +157,7 @@ class SQLite:
     def closed(self, driver: Any) -> bool:
         try:
             driver.total_changes  # noqa: B018 - raises on a closed connection
-        except sqlite3.Error:
+        except driver.Error:
             return True
         return False
 

@@ -75,15 +75,22 @@ def test_transaction_that_an_interrupted_write_began_is_dirty(
     assert name_of() == "interrupted"
 
 
+@pytest.fixture
+def state() -> Any:
+    """What is known of the default connection."""
+    from django_cache_manager.connection_state import state_of
+
+    found = state_of(connections[DEFAULT_DB_ALIAS])
+    assert found is not None
+    return found
+
+
 def test_server_that_could_not_answer_once_is_asked_again(
-    monkeypatch: pytest.MonkeyPatch,
+    state: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else the connection would be uncached, and unable to write, for good."""
     from django_cache_manager import sessions
-    from django_cache_manager.connection_state import state_of
 
-    state = state_of(connections[DEFAULT_DB_ALIAS])
-    assert state is not None
     connection.close()
     with monkeypatch.context() as patch:
         refused = mock.Mock(side_effect=connection.Database.OperationalError("not now"))
@@ -104,36 +111,49 @@ class TimeLimit(Exception):
 
 
 def test_time_limit_passes_through_the_question_who_the_server_is(
-    monkeypatch: pytest.MonkeyPatch,
+    state: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from django_cache_manager.connection_state import state_of
-
-    state = state_of(connections[DEFAULT_DB_ALIAS])
-    assert state is not None
     connection.close()
     with monkeypatch.context() as patch:
         patch.setattr(type(state.vendor), "identify", mock.Mock(side_effect=TimeLimit))
         with pytest.raises(TimeLimit):
             rename("in time")
     rename("afterwards")
-    assert state.session is not None
     assert state.session.facts.family
     assert_right(name_of)
 
 
 @pytest.mark.databases("sqlite")
-def test_time_limit_passes_through_the_question_for_a_transaction() -> None:
+def test_time_limit_passes_through_the_question_for_a_transaction(state: Any) -> None:
     """Taken for a closed connection's error, it would end what the package knows of the
     transaction."""
-    from django_cache_manager.connection_state import state_of
 
     class Driver:
+        Error = connection.Database.Error
+
         @property
         def in_transaction(self) -> bool:
             raise TimeLimit
 
-    state = state_of(connections[DEFAULT_DB_ALIAS])
-    assert state is not None
     for question in (state.vendor.in_transaction, state.vendor.in_autocommit):
         with pytest.raises(TimeLimit):
             question(Driver())
+
+
+@pytest.mark.databases("sqlite")
+def test_closed_connection_of_another_sqlite_library(state: Any) -> None:
+    """As sqlcipher's: its errors aren't sqlite3's."""
+
+    class Driver:
+        class Error(Exception):
+            pass
+
+        @property
+        def in_transaction(self) -> bool:
+            raise self.Error
+
+        total_changes = in_transaction
+
+    assert state.vendor.closed(Driver())
+    assert not state.vendor.in_transaction(Driver())
+    assert not state.vendor.in_autocommit(Driver())

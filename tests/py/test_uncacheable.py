@@ -291,13 +291,24 @@ def test_wrong_thread_is_an_error_for_a_hit_too() -> None:
     assert PLAIN or connection.vendor
 
 
+class TimeLimit(Exception):
+    """As an application raises it from a signal's handler."""
+
+
+@pytest.mark.cached
+def test_time_limit_passes_through_the_look_at_a_query() -> None:
+    queryset = Author.objects.annotate(loud=Upper("email")).order_by("pk")
+    look = mock.patch("django_cache_manager.dependencies._children", side_effect=TimeLimit)
+    with look, pytest.raises(TimeLimit):
+        list(queryset.all())
+    assert_cached(lambda: list(queryset.all()))
+
+
 @pytest.mark.cached
 def test_expression_that_fails_to_tell_its_parts(caplog: pytest.LogCaptureFixture) -> None:
     from django_cache_manager.api import explain
 
-    def failing(node: Any) -> Any:
-        raise RuntimeError("no parts")
-
+    failing = mock.Mock(side_effect=AttributeError("no parts"))
     queryset = Author.objects.annotate(loud=Upper("name")).order_by("pk")
     expected = list(Author.plain.order_by("pk").values_list(Upper("name"), flat=True))
     with mock.patch("django_cache_manager.dependencies._children", failing):
