@@ -345,7 +345,7 @@ def _check_lookup(field: Any, lookup: str, kind: Any) -> str | None:
         return None
     if type(kind) is tuple and kind[0] == "instance":
         return _check_instance(field, lookup, kind[1])
-    if found is None or not _is_djangos(found) or "instance_lookups" in vars(field):
+    if found is None or not _is_djangos(found):
         raise Unknown
     allowed = TYPES_OF.get(type(target(field)), frozenset())
     if lookup == "in":

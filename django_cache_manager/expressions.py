@@ -189,7 +189,7 @@ class _Reader:
     def field(self, field: Any) -> Any:
         """An output_field, which is of no model."""
         own = vars(field)
-        if type(field) not in _FIELDS or "model" in own or "instance_lookups" in own:
+        if type(field) not in _FIELDS or "model" in own or own.get("instance_lookups"):
             raise Unknown
         _, _, args, kwargs = field.deconstruct()
         self.parts.append(type(field))

@@ -22,6 +22,7 @@ from django.db.models import (
     When,
 )
 from django.db.models.functions import Coalesce, Concat, Floor, Length, Lower, Now, Round, Upper
+from django.db.models.lookups import Exact
 from django.test.utils import register_lookup
 
 from observe import assert_cached, assert_hit, assert_right, portable
@@ -268,3 +269,21 @@ def test_value_of_an_annotation_is_not_part_of_the_shape() -> None:
         assert [book.x for book in found] == [n] * len(found)
     assert traces._count == before
     assert Tag.objects.filter(Q(*[Q(pk=n) for n in range(400)]))._trace is None
+
+
+def test_output_field_with_a_lookup_of_its_own() -> None:
+    class Anything(Exact):
+        def as_sql(self, compiler: Any, connection: Any) -> Any:
+            return "1 = 1", []
+
+    def matching(field: models.Field) -> int:
+        raised = ExpressionWrapper(F("rank") + 100, output_field=field)
+        return Author.objects.annotate(raised=raised).filter(raised=1).count()
+
+    own = models.IntegerField()
+    own.register_lookup(Anything, "exact")
+    for _ in range(3):
+        assert matching(models.IntegerField()) == 0
+    for _ in range(3):
+        assert matching(own) == Author.plain.count()
+    assert matching(models.IntegerField()) == 0
