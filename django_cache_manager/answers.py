@@ -118,23 +118,12 @@ def _remember(trace: Trace, kind: int, alias: str, captured: Captured, value: An
         if not _IMMUTABLE.issuperset(map(type, values)):
             return
         value = dict(value) if kind == AGGREGATE else value
-        keep(
-            trace,
-            kind,
-            alias,
-            captured,
-            Answer(value, None, False, None, captured.cells, captured.time),
-        )
+        kept = Answer(value, None, False, None, captured.cells, captured.time)
     elif rows is None or items is None or (kind == ONE and len(rows) != 1):
         return
     else:
-        keep(
-            trace,
-            kind,
-            alias,
-            captured,
-            Answer(None, rows, captured.copies, items, captured.cells, captured.time),
-        )
+        kept = Answer(None, rows, captured.copies, items, captured.cells, captured.time)
+    keep(trace, kind, alias, captured, kept)
 
 
 def keep(

@@ -171,7 +171,7 @@ _QUERYSET: Final[dict[str, Callable[[Any], Any]]] = {
     "defer": querysets.following(calls.names_call),
     "values": querysets.following(calls.names_call),
     "values_list": querysets.following(calls.names_call),
-    "using": querysets.using,
+    "using": querysets.passing("_db"),
     "__getitem__": querysets.getitem,
     "_fetch_all": querysets.fetch_all,
     "count": querysets.answered(answers.COUNT),
@@ -188,7 +188,7 @@ _QUERYSET: Final[dict[str, Callable[[Any], Any]]] = {
 
 if hasattr(QuerySet, "fetch_mode"):  # Django 6.1
     _EXPECTED[QuerySet, "fetch_mode"] = ("self", "fetch_mode")
-    _QUERYSET["fetch_mode"] = querysets.fetch_mode
+    _QUERYSET["fetch_mode"] = querysets.passing("_fetch_mode")
 
 _LOOKUPS: Final = ("register_lookup", "_unregister_lookup")
 """Descriptors that lead to one function of a class and to another of an instance."""

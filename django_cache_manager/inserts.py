@@ -55,16 +55,18 @@ def as_sql(original: Callable[[Any], Sql], compiler: Any) -> Sql:
         None,
         *[field.column for field in compiler.returning_fields or ()],
     )
-    known: Statement | None = _statements.get(identity)
     values: list[Any] = []
-    if known is not None and known.columns.hold(model, fields):
-        parameters = _parameters(compiler, fields, values)
-        if parameters is not None:
-            return [(known.text, parameters)]
-    found = _compiled(original, compiler, values)
     if identity not in _statements:
+        found = _compiled(original, compiler, values)
         _statements.keep(identity, _learnt(compiler, fields, values, found))
-    return found
+        return found
+    known: Statement | None = _statements[identity]
+    if known is None or not known.columns.hold(model, fields):
+        return original(compiler)
+    parameters = _parameters(compiler, fields, values)
+    if parameters is None:
+        return _compiled(original, compiler, values)
+    return [(known.text, parameters)]
 
 
 def _parameters(compiler: Any, fields: Any, values: list[Any]) -> tuple[Any, ...] | None:

@@ -177,34 +177,25 @@ def _puts_off_in_place(queryset: Any, original: Method, kwargs: dict[str, Any]) 
     return True
 
 
-def using(original: Method) -> Method:
-    def method(self: Any, alias: Any) -> Any:
-        trace = traces.resolved(self)
-        if trace is None or self._sticky_filter:
-            return original(self, alias)
-        clone: Any = traces.unbuilt(self, trace)
-        clone._db = alias
-        return clone
+def passing(attribute: str) -> Callable[[Method], Method]:
+    """A call that sets an attribute of which the Query doesn't know: the trace stays."""
 
-    return method
+    def patch(original: Method) -> Method:
+        def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+            trace = None if self._trace is None else traces.resolved(self)
+            if trace is None or self._sticky_filter or kwargs or len(args) != 1:
+                return original(self, *args, **kwargs)
+            clone: Any = traces.unbuilt(self, trace)
+            setattr(clone, attribute, *args)
+            return clone
 
+        return method
 
-def fetch_mode(original: Method) -> Method:
-    """Of Django 6.1: how the items get what they miss, of which the Query doesn't know."""
-
-    def method(self: Any, fetch_mode: Any) -> Any:
-        trace = None if self._trace is None else traces.resolved(self)
-        if trace is None or self._sticky_filter:
-            return original(self, fetch_mode)
-        clone: Any = traces.unbuilt(self, trace)
-        clone._fetch_mode = fetch_mode
-        return clone
-
-    return method
+    return patch
 
 
 def prefetch_related(original: Method) -> Method:
-    """The Query doesn't know of prefetches: the trace stays."""
+    """Of prefetches the Query doesn't know either."""
 
     def method(self: Any, *lookups: Any) -> Any:
         trace = None if self._trace is None else traces.resolved(self)
@@ -298,7 +289,8 @@ def saving(original: Method) -> Method:
     def method(self: Any, values: Any, *returning: Any) -> Any:
         trace = None if self._trace is None or any(returning) else traces.resolved(self)
         if trace is not None and self._db is not None:
-            rows = updates.update(self._db, trace, values)
+            plain = updates.go_by_key(trace, [value for _, _, value in values])
+            rows = updates.update(self._db, trace, values) if plain else None
             if rows is not None:
                 self._result_cache = None
                 return [()] * rows if returning and returning[0] is not None else rows
@@ -310,8 +302,10 @@ def saving(original: Method) -> Method:
 def update(original: Method) -> Method:
     def method(self: Any, **kwargs: Any) -> Any:
         trace = None if self._trace is None else traces.resolved(self)
-        values = None if trace is None else updates.assigned(trace, kwargs)
-        if trace is None or values is None:
+        if trace is None or not updates.go_by_key(trace, kwargs.values()):
+            return original(self, **kwargs)
+        values = updates.assigned(trace, kwargs)
+        if values is None:
             return original(self, **kwargs)
         self._for_write = True
         alias = self.db

@@ -18,7 +18,7 @@ from .reads import connection_of
 from .statements import Columns, Memo, are_values, same
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from django.db.backends.base.base import BaseDatabaseWrapper
     from django.db.models import Field, Model
@@ -48,13 +48,20 @@ class Statement(NamedTuple):
 _statements = Memo()
 
 
+def go_by_key(trace: Trace, values: Iterable[Any]) -> bool:
+    """Whether a primary key says which rows, and none of the values set is an expression."""
+    if len(trace.calls) != 1:
+        return False
+    _, args, names = trace.calls[0]
+    by_key = not args and [*names] == ["pk"] and type(trace.values[0]) in PK_TYPES
+    return by_key and are_values(values)
+
+
 def update(alias: str, trace: Trace, values: Values) -> int | None:
     """The number of rows, as `QuerySet._update()` returns it; None: not done, it is Django's to do.
 
-    Raises what the fields and the database raise.
+    Of what `go_by_key`. Raises what the fields and the database raise.
     """
-    if not _goes_by_key(trace):
-        return None
     connection = connection_of(alias)
     made = _made(connection, trace, values)
     if made is None:
@@ -69,10 +76,8 @@ def update(alias: str, trace: Trace, values: Values) -> int | None:
 
 
 def assigned(trace: Trace, names: dict[str, Any]) -> Values | None:
-    """What `QuerySet.update()` is given, as `_update()` is; None where the rows don't go by primary
-    key, where Django may refuse a field, and where its column is another table's."""
-    if not _goes_by_key(trace):
-        return None
+    """What `QuerySet.update()` is given, as `_update()` is; None where Django may refuse a field,
+    and where its column is another table's."""
     options, values = trace.shape.model._meta, []
     for name, value in names.items():
         try:
@@ -95,8 +100,6 @@ def _made(connection: BaseDatabaseWrapper, trace: Trace, values: Values) -> Sql 
         *[field.attname for field in fields],
         *[value is None for _, _, value in values],
     )
-    if not are_values(value for _, _, value in values):
-        return None
     if identity in _statements:
         known: Statement | None = _statements[identity]
         if known is None or not _holds(known, trace, fields):
@@ -107,14 +110,6 @@ def _made(connection: BaseDatabaseWrapper, trace: Trace, values: Values) -> Sql 
     learnt = None if compiled is None else _learnt(connection, trace, values, *compiled)
     _statements.keep(identity, learnt)
     return compiled
-
-
-def _goes_by_key(trace: Trace) -> bool:
-    """Whether a primary key says which rows."""
-    if len(trace.calls) != 1:
-        return False
-    _, args, names = trace.calls[0]
-    return not args and [*names] == ["pk"] and type(trace.values[0]) in PK_TYPES
 
 
 def _holds(statement: Statement, trace: Trace, fields: tuple[Field[Any, Any], ...]) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from unittest import mock
 
 from django.db import ProgrammingError, connections, models
 from django.db.models.query import QuerySet
@@ -69,6 +70,16 @@ def sent_though_refused(call: Read) -> str:
     with contextlib.suppress(ProgrammingError), connections["other"].execute_wrapper(note):
         call()
     return seen[0]
+
+
+@contextlib.contextmanager
+def counted(module: ModuleType, compiler: type, name: str) -> Iterator[mock.Mock]:
+    """The calls of a method of Django's compiler, which a module takes for Django's own."""
+    original = getattr(compiler, name)
+    with mock.patch.object(compiler, name, autospec=True) as method:
+        method.side_effect = original
+        with mock.patch.dict(module._DJANGOS, {name: method}):
+            yield method
 
 
 def in_another_thread(read: Read) -> Any:

@@ -20,7 +20,7 @@ from django.db.models.functions import Lower, Upper
 from django.db.models.sql.compiler import SQLInsertCompiler
 
 from django_cache_manager import inserts
-from observe import Statements, portable, sent_by, sent_though_refused
+from observe import Statements, counted, portable, sent_by, sent_though_refused
 from testapp.models import AllTypes, Author, Bare, Book, Country, Diner, Generated, Plain, Tag
 
 pytestmark = [pytest.mark.cached, pytest.mark.usefixtures("library")]
@@ -38,10 +38,8 @@ def nothing_compiled() -> Iterator[None]:
 @pytest.fixture
 def compiled() -> Iterator[mock.Mock]:
     """The compilations of an INSERT."""
-    with mock.patch.object(SQLInsertCompiler, "assemble_as_sql", autospec=True) as assemble:
-        assemble.side_effect = ASSEMBLE
-        with mock.patch.dict(inserts._DJANGOS, assemble_as_sql=assemble):
-            yield assemble
+    with counted(inserts, SQLInsertCompiler, "assemble_as_sql") as assemble:
+        yield assemble
 
 
 def by_django(call: Callable[[], Any]) -> tuple[Any, Statements]:

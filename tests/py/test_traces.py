@@ -438,3 +438,13 @@ def test_lookup_registered_later_is_used(on: str) -> None:
         owner._unregister_lookup(Anything)
     for _ in range(3):
         assert named() == 0
+
+
+def test_using_by_its_name(unbuilt: Callable[[Any], bool]) -> None:
+    for alias in ("default", "other", "default"):
+        assert list(ranked(3).using(alias=alias)) == list(ranked(3).using(alias))
+    assert unbuilt(ranked(3).using("other"))
+    for wrong in (((), {"database": "other"}), (("other",), {"database": "other"})):
+        args, kwargs = wrong
+        with pytest.raises(TypeError, match="unexpected keyword"):
+            ranked(3).using(*args, **kwargs)

@@ -1,5 +1,6 @@
 """save() and update(): Django's SQL and parameters, without compiling them again."""
 
+import copy
 import datetime
 import uuid
 import zoneinfo
@@ -23,7 +24,7 @@ from django.db.models.functions import Lower, Now
 from django.db.models.sql.compiler import SQLUpdateCompiler
 
 from django_cache_manager import updates
-from observe import Statements, sent_by, sent_though_refused, uncached
+from observe import Statements, counted, sent_by, sent_though_refused, uncached
 from settings import DATABASES
 from testapp.models import AllTypes, Author, Book, Country, Diner, Generated, Passport, Tag
 
@@ -39,10 +40,8 @@ def sent(instance: models.Model, **options: Any) -> Statements:
 @pytest.fixture
 def compiled() -> Iterator[mock.Mock]:
     """The compilations of an UPDATE."""
-    with mock.patch.object(SQLUpdateCompiler, "as_sql", autospec=True) as as_sql:
-        as_sql.side_effect = AS_SQL
-        with mock.patch.dict(updates._DJANGOS, as_sql=as_sql):
-            yield as_sql
+    with counted(updates, SQLUpdateCompiler, "as_sql") as as_sql:
+        yield as_sql
 
 
 AS_SQL = SQLUpdateCompiler.as_sql
@@ -324,6 +323,38 @@ def test_unexpected_sql_is_compiled_each_time(compiled: mock.Mock) -> None:
     for name in ("A", "B", "C"):
         Country(code="DE", name=name).save()
         assert Country.objects.get(code="DE").name == name
+
+
+class Word(str):
+    """Equal to a str, and of another type."""
+
+    __slots__ = ()
+
+
+def test_parameter_of_another_type_is_compiled_each_time(compiled: mock.Mock) -> None:
+    def as_sql(self: Any) -> Any:
+        sql, params = AS_SQL(self)
+        return sql, tuple(Word(each) if type(each) is str else each for each in params)
+
+    compiled.side_effect = as_sql
+    country = Country.objects.get(code="DE")
+    kinds = [[kind for kind, _ in params[2]] for _ in range(3) for _, params in sent(country)]
+    assert kinds == [["Word", "Word"]] * 3
+
+
+def test_field_in_the_place_of_another_is_compiled_anew() -> None:
+    def placeholder(value: Any, *_: Any) -> str:
+        return "REPLACE(%s, 'odd', 'even')"
+
+    def placeholder_sql(value: Any, *_: Any) -> tuple[str, list[Any]]:
+        return placeholder(value), [value]
+
+    label = Tag._meta.get_field("label")
+    other: Any = copy.copy(label)
+    other.get_placeholder, other.get_placeholder_sql = placeholder, placeholder_sql
+    for field in (label, label, label, other):
+        Tag.objects.using("default").filter(pk=1)._update([(field, None, "odd")])
+    assert Tag.objects.get(pk=1).label == "even"
 
 
 def test_other_database_has_its_own() -> None:
