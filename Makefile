@@ -181,7 +181,7 @@ test-databases: setup-test
 	@scripts/test-databases
 
 test-newest: setup-test
-	@echo "== fields, raw() and compiled writes on the newest Django, where a Python for it is at hand"
+	@echo "== fields, raw() and compiled statements on the newest Django, where a Python for it is at hand"
 	@scripts/test-pythons $(addprefix tests/py/,test_fields.py test_raw.py test_inserts.py test_updates.py)
 
 test-pythons: setup-test

@@ -18,6 +18,7 @@ under test swallows errors.
 from __future__ import annotations
 
 import contextlib
+import copy
 import logging
 import threading
 from collections import deque
@@ -40,6 +41,7 @@ counts = {
     "calls": 0,
     "traced": 0,
     "traced, own": 0,
+    "statements": 0,
     "levels": 0,
     "levels, own": 0,
     "errors": 0,
@@ -281,9 +283,12 @@ class Rows:
         return result if second is None else second
 
     def repeat(self) -> Any:
-        query = self.compiler.query.clone()
-        using, elide_empty = self.compiler.using, self.compiler.elide_empty
-        compiler = query.get_compiler(using, self.connection, elide_empty)
+        if "as_sql" in vars(self.compiler):  # of a known statement: its Query has other values
+            query, compiler = self.compiler.query, copy.copy(self.compiler)
+        else:
+            query = self.compiler.query.clone()
+            using, elide_empty = self.compiler.using, self.compiler.elide_empty
+            compiler = query.get_compiler(using, self.connection, elide_empty)
         with watching(query) as self.watch:
             result = self.execute_sql(self.original, compiler, *self.arguments)
             if self.kind == MULTI and not self.watch.hit:

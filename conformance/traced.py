@@ -2,10 +2,12 @@
 
 - A call that leaves its Query unbuilt is made as Django makes it too: it must neither raise nor
   warn, and the replay must give the same SQL.
-- What a trace answers is compared with the database. A trace answers from the third read on (one
-  fills, one converts), so it is asked until it does. In a transaction that has written, where no
+- What a trace answers is compared with the database. A trace answers from the second read on, or
+  the third, so it is asked until it does. In a transaction that has written, where no
   trace is asked, what it would have answered is made of the transaction's own results by the same
   code, over a store of the comparison's own.
+- The statement that is known for a shape must be the one that Django sends, with the same
+  parameters.
 - One key must never stand for two statements: whenever a trace answers, what the database was sent
   for it is held against what the same key stood for before.
 """
@@ -23,7 +25,7 @@ from django.db import DEFAULT_DB_ALIAS, connections, router
 from django.db.models import query
 from django.db.models.base import ModelState
 
-from django_cache_manager import answers, captures, keys, reads, stores, traces
+from django_cache_manager import answers, captures, keys, reads, selects, stores, traces
 from django_cache_manager.connection_state import state_of
 
 from . import differential
@@ -53,20 +55,20 @@ def install() -> None:
 
 def compared_answers(answer: Callable[..., Any]) -> Callable[..., Any]:
     def asked(queryset: Any, trace: Any, kind: int, original: Any) -> Any:
-        if trace is None and kind == answers.ITEMS and differential.is_compared(queryset.query):
+        if trace is None and kind == keys.ITEMS and differential.is_compared(queryset.query):
             return differential.instances(queryset)
         if trace is None or differential.quiet():
             return answer(queryset, trace, kind, original)
         asks = _here.__dict__.setdefault("asks", [])
-        asks.append(None)
+        asks.append(Asked(trace))
         try:
             first = answer(queryset, trace, kind, original)
         except Exception as error:
-            if asks[-1] is not None:
-                compare_error(error, Question(queryset, trace, kind, asks[-1], original))
+            if asks[-1].alias is not None:
+                compare_error(error, Question(queryset, trace, kind, asks[-1].alias, original))
             raise
         finally:
-            alias = asks.pop()
+            alias = asks.pop().alias
         if alias is None:  # it went on without its trace
             return first
         return Question(queryset, trace, kind, alias, original).compared(first)
@@ -74,15 +76,23 @@ def compared_answers(answer: Callable[..., Any]) -> Callable[..., Any]:
     return asked
 
 
+class Asked:
+    """A trace, and the alias that the router has named for it; None: it isn't asked itself."""
+
+    def __init__(self, trace: Any) -> None:
+        self.trace = trace
+        self.alias: str | None = None
+
+
 def noted_find(find: Callable[..., Any]) -> Callable[..., Any]:
     """Tells `compared_answers` which alias the router has named: it may not be asked again."""
 
     def found(queryset: Any, trace: Any, kind: int, alias: str) -> Any:
         asks = _here.__dict__.get("asks")
-        if asks and asks[-1] is None and not differential.quiet():
-            asks[-1] = alias
+        if asks and asks[-1].trace is trace and not differential.quiet():
+            asks[-1].alias = asks[-1].alias or alias
         answer = find(queryset, trace, kind, alias)
-        if kind == answers.LEVEL and _here.__dict__.get("level") is None:
+        if kind == keys.LEVEL and _here.__dict__.get("level") is None:
             _here.level = alias, answer is not answers.MISS
         return answer
 
@@ -129,6 +139,7 @@ class Question:
                 differential.counts["not traced"] += 1
                 return first
             key, twice = _here.key, self.by_trace()
+            known = selects.known(self.trace, self.kind, connection)
             with recording(connection) as statements:
                 plain = differential.from_database(self.again)
         built = self.trace.build()
@@ -136,6 +147,8 @@ class Question:
         pairs = (first, plain), (found, plain), (first, found), (found, twice)
         differential.compare(name, built, *pairs)
         self.compare_key(key, built, statements)
+        if known is not None:
+            differential.compare("statements", built, ([typed(*known.as_sql())], statements))
         return found
 
     def compare_key(self, key: bytes, built: Any, statements: list[str]) -> None:
@@ -219,8 +232,7 @@ def recording(connection: Any) -> Iterator[list[str]]:
     statements: list[str] = []
 
     def note(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
-        typed = [(type(param).__name__, repr(param)) for param in params or ()]
-        statements.append(f"{sql} {typed}")
+        statements.append(typed(sql, params or ()))
         return execute(sql, params, many, context)
 
     with connection.execute_wrapper(note):
@@ -370,4 +382,8 @@ def compiled(built: Any) -> str:
             sql, params = built.get_compiler(connection=connection).as_sql()
         except Exception as error:
             return repr(error)
+    return typed(sql, params)
+
+
+def typed(sql: str, params: Any) -> str:
     return f"{sql} {[(type(param).__name__, repr(param)) for param in params]}"

@@ -11,17 +11,18 @@ import decimal
 import uuid
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from . import _engine, conf, keys, policy, stores
+from django.db.models.query import MAX_GET_RESULTS
+
+from . import _engine, conf, keys, policy, selects, stores
 from .captures import Captured, capturing, here, note
+from .keys import AGGREGATE, COUNT, EXISTS, ITEMS, LEVEL, ONE
 from .reads import connection_of, place_of
 from .traces import Trace, private
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-ITEMS, COUNT, EXISTS, AGGREGATE, LEVEL, ONE, FIRST, LAST = range(8)
-"""Kinds of answers; of the last three there is one item. LEVEL: of a prefetch, its items and what
-is remembered of them."""
+    from django.db.backends.base.base import BaseDatabaseWrapper
 
 MISS: Final = object()
 
@@ -69,11 +70,52 @@ def ask(queryset: Any, trace: Trace, kind: int, alias: str, original: Callable[[
     It is asked of a copy: its Query is shown to nobody, and it goes to the alias that the router
     has named, for asked again it may name another.
     """
+    connection = connection_of(alias)
     with capturing() as captured:
-        value = original(private(queryset, trace, alias))
+        value = _sent(queryset, trace, kind, connection)
+        if value is MISS:
+            value = original(private(queryset, trace, alias))
     if len(captured) == 1 and captured[0] is not None:
+        if captured.compiled:
+            selects.learn(trace, kind, connection, captured.compiled[-1])
         _remember(trace, kind, alias, captured[0], value)
     return value
+
+
+def _sent(queryset: Any, trace: Trace, kind: int, connection: BaseDatabaseWrapper) -> Any:
+    """What a SELECT that is known gives; MISS: there is none, or Django has to see what it gives.
+
+    Raises what the query raises.
+    """
+    if not conf.current().enabled or policy.uncached_depth.get():
+        return MISS
+    compiler = selects.known(trace, kind, connection)
+    if compiler is None:
+        return MISS
+    if kind == EXISTS:
+        return compiler.has_results()
+    if kind in (COUNT, AGGREGATE):
+        values = selects.first_row(compiler)
+        return MISS if values is None else values["__count"] if kind == COUNT else values
+    ready = selects.ready(queryset, trace, connection.alias, compiler)
+    items = list(ready._iterable_class(ready))
+    if kind == ITEMS:
+        return items
+    return _the_one(trace, items) if kind == ONE else items[0] if items else None
+
+
+def _the_one(trace: Trace, items: list[Any]) -> Any:
+    """What get() makes of its items, which are at most MAX_GET_RESULTS."""
+    if len(items) == 1:
+        return items[0]
+    model: Any = trace.shape.model
+    name = model._meta.object_name
+    if not items:
+        raise model.DoesNotExist(f"{name} matching query does not exist.")
+    number = len(items) if len(items) < MAX_GET_RESULTS else f"more than {MAX_GET_RESULTS - 1}"
+    raise model.MultipleObjectsReturned(
+        f"get() returned more than one {name} -- it returned {number}!"
+    )
 
 
 def find(queryset: Any, trace: Trace, kind: int, alias: str) -> Any:

@@ -10,7 +10,7 @@ import datetime
 import decimal
 import math
 import uuid
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from django.core.exceptions import FieldDoesNotExist
 from django.db import models
@@ -21,7 +21,8 @@ from django.db.models.fields import related, related_lookups
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from django.db.models import Model
+    from django.db.backends.base.base import BaseDatabaseWrapper
+    from django.db.models import Field, Model
 
     from .traces import Shape
 
@@ -55,10 +56,36 @@ class Call:
         """Names within a tree, and types of what they are compared to; None: a field's own."""
 
 
+class Compared(NamedTuple):
+    """A value that a lookup compares to, which is a parameter and no part of a statement's text."""
+
+    field: Field[Any, Any]
+    lookup: str
+    pattern: str
+    """Of a lookup within a text."""
+
+    @property
+    def is_list(self) -> bool:
+        return self.lookup == "in"
+
+    @property
+    def is_integer(self) -> bool:
+        return TYPES_OF[type(self.field)] is _INTEGERS
+
+    def prepared(self, value: Any, connection: BaseDatabaseWrapper) -> list[Any]:
+        """The parameters, as Django's lookup makes them."""
+        if self.lookup == "iexact":
+            return [connection.ops.prep_for_iexact_query(value)]
+        if self.lookup in _TEXT_LOOKUPS:
+            return [self.pattern % connection.ops.prep_for_like_query(value)]
+        prepare = self.field.get_db_prep_value
+        return [prepare(each, connection) for each in (value if self.is_list else (value,))]
+
+
 class Step:
     """What is known of calls of one kind on querysets of one shape."""
 
-    __slots__ = ("readers", "shape", "unordered")
+    __slots__ = ("compared", "readers", "shape", "unordered")
 
     shape: Shape
 
@@ -66,6 +93,8 @@ class Step:
         """Raises Unknown where such a call may fail, or mean something else another time."""
         self.unordered: list[Any] = []
         """Options of models that the call is of as long as they have no ordering."""
+        self.compared: tuple[Compared | None, ...] = (None,) * len(call.values)
+        """Of each value, where it is one."""
         check = _CHECKS[call.method.__name__]
         self.readers: tuple[str | None, ...] | None = check(self, before, call)
 
@@ -105,6 +134,8 @@ _SCALARS: Final = frozenset(
     }
 )
 _INT_MAX: Final = 2**63
+ORDERING_DEPTH: Final = 4
+"""Of models that are ordered by one another."""
 
 PLAIN_TYPES: Final = _SCALARS - {float, decimal.Decimal}
 """Of which every value may be compared to; of the others only the finite."""
@@ -314,6 +345,7 @@ def _check_lookups(step: Step, before: Shape, call: Call) -> tuple[str | None, .
     names, types = call.shape[1:]
     lookups = zip(names, types, strict=True)
     readers = tuple([_check_named(before, name, kind) for name, kind in lookups])
+    step.compared = tuple([_compared(before, *each) for each in zip(names, types, strict=True)])
     return readers if any(readers) else None
 
 
@@ -336,6 +368,16 @@ def _check_tree(step: Step, before: Shape, call: Call) -> None:
 def _check_named(before: Shape, name: str, kind: Any) -> str | None:
     field, rest = _resolve_named(before, name)
     return _check_lookup(field, rest[0] if rest else "exact", kind)
+
+
+def _compared(before: Shape, name: str, kind: Any) -> Compared | None:
+    """Of a lookup that has been checked; None where the text depends on the value."""
+    field, rest = _resolve_named(before, name)
+    lookup = rest[0] if rest else "exact"
+    if kind in (bool, NoneType, bytes):
+        return None
+    pattern: str = getattr(field.get_lookup(lookup), "param_pattern", "")
+    return Compared(target(field), lookup, pattern)
 
 
 def _check_lookup(field: Any, lookup: str, kind: Any) -> str | None:
@@ -373,6 +415,25 @@ def _check_instance(field: Any, lookup: str, model: type[Model]) -> str:
     target(field)
     attname: str = field.target_field.attname
     return attname
+
+
+def is_plain_ordering(model: type[Model], names: Any, depth: int = 0) -> bool:
+    """Whether a Meta.ordering is by columns alone, those of related models too: an expression may
+    depend on the time zone."""
+    for name in names:
+        if type(name) is not str or depth > ORDERING_DEPTH:
+            return False
+        path = name.removeprefix("-").split(LOOKUP_SEP)
+        try:
+            field, rest = _resolve(model, path)
+        except Unknown:
+            return False
+        if rest or not (
+            not field.is_relation
+            or is_plain_ordering(field.related_model, field.related_model._meta.ordering, depth + 1)
+        ):
+            return False
+    return True
 
 
 def _check_ordering(step: Step, before: Shape, call: Call) -> None:
@@ -413,6 +474,10 @@ def _check_relations(step: Step, before: Shape, call: Call) -> None:
     """Django has just followed the names, or will when it runs the query."""
     if not call.args:
         raise Unknown  # Django 6.1 warns of select_related()
+    for name in call.shape[1]:
+        field, rest = _resolve(before.model, name.split(LOOKUP_SEP))
+        if rest or not field.is_relation:
+            raise Unknown
 
 
 def _check_none(step: Step, before: Shape, call: Call) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
+
+    from django.db.models.sql.compiler import SQLCompiler
 
     from .identity import Facts
     from .results import Result
@@ -32,10 +34,26 @@ class Captured:
     """What makes the queryset's items of such rows."""
 
 
+class Compiled(NamedTuple):
+    """A statement that Django has compiled."""
+
+    compiler: SQLCompiler
+    text: str
+    parameters: Sequence[Any]
+
+
+class Captures(list["Captured | None"]):
+    """Of one block: its reads, and what was compiled for them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.compiled: list[Compiled] = []
+
+
 class Here(threading.local):
     """This thread's captures, the innermost; None: nobody listens."""
 
-    found: list[Captured | None] | None = None
+    found: Captures | None = None
 
 
 here = Here()
@@ -53,6 +71,11 @@ def note_result(facts: Facts, segment: OpenSegment, result: Result) -> None:
         here.found.append(Captured(facts, segment, result.cells, result.time, result))
 
 
+def note_compiled(compiler: SQLCompiler, text: str, parameters: Sequence[Any]) -> None:
+    if here.found is not None:
+        here.found.compiled.append(Compiled(compiler, text, parameters))
+
+
 def note_items(result: Result, rows: list[Any], copies: bool, items: Callable[..., Any]) -> None:
     """Tells what the rows of a read became."""
     for captured in here.found or ():
@@ -61,10 +84,10 @@ def note_items(result: Result, rows: list[Any], copies: bool, items: Callable[..
 
 
 @contextlib.contextmanager
-def capturing() -> Iterator[list[Captured | None]]:
+def capturing() -> Iterator[Captures]:
     """The reads of the block, outer blocks' too."""
     outer = here.found
-    found: list[Captured | None] = []
+    found = Captures()
     here.found = found
     try:
         yield found

@@ -42,11 +42,11 @@ from django.db.models.sql.constants import GET_ITERATOR_CHUNK_SIZE, MULTI
 from django.utils.functional import cached_property
 
 from . import (
-    answers,
     calls,
     expressions,
     inserts,
     iterables,
+    keys,
     prefetches,
     querysets,
     reads,
@@ -174,10 +174,10 @@ _QUERYSET: Final[dict[str, Callable[[Any], Any]]] = {
     "using": querysets.passing("_db"),
     "__getitem__": querysets.getitem,
     "_fetch_all": querysets.fetch_all,
-    "count": querysets.answered(answers.COUNT),
-    "exists": querysets.answered(answers.EXISTS),
-    "first": querysets.answered(answers.FIRST),
-    "last": querysets.answered(answers.LAST),
+    "count": querysets.answered(keys.COUNT),
+    "exists": querysets.answered(keys.EXISTS),
+    "first": querysets.answered(keys.FIRST),
+    "last": querysets.answered(keys.LAST),
     "get": querysets.get,
     "in_bulk": querysets.privately,
     "aggregate": querysets.aggregate,

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     Recipe = Callable[[Any, SQLCompiler, Conversion], Items]
 
 
-class _Prepared:
+class Prepared:
     """What stands in for a queryset or a query whose compiler has been run already."""
 
     def __init__(self, prepared: Any, **changes: Any) -> None:
@@ -54,8 +54,8 @@ def _chunks(original: Original, iterable: Any, recipe: Recipe) -> Iterator[Itera
         again: Any = object.__new__(type(iterable))
         again.__dict__.update(iterable.__dict__)
         compiler.execute_sql = lambda *_, **__: results
-        ready = _Prepared(query, get_compiler=lambda *_, **__: compiler)
-        again.queryset = _Prepared(queryset, query=ready, db=db)
+        ready = Prepared(query, get_compiler=lambda *_, **__: compiler)
+        again.queryset = Prepared(queryset, query=ready, db=db)
         try:
             yield original(again)
         finally:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import enum
+import ipaddress
 import zoneinfo
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,6 +27,13 @@ if TYPE_CHECKING:
 KIND_ROWS = 0
 KIND_FIRST_ROW = 1
 KIND_RAW = 2
+
+ITEMS, COUNT, EXISTS, AGGREGATE, LEVEL, ONE, FIRST, LAST = range(8)
+"""What a traced queryset is asked; of the last three there is one item. LEVEL: of a prefetch, its
+items and what is remembered of them."""
+
+_ADDRESSES: Final = (ipaddress.IPv4Address, ipaddress.IPv6Address)
+"""What psycopg is given for GenericIPAddressField."""
 
 _PSYCOPG2_JSON: Final = ("psycopg2._json.Json", "django.db.backends.postgresql.psycopg_any.Jsonb")
 
@@ -99,6 +107,8 @@ def _plain(param: Any) -> Any:
         dumped = param.dumps(param.adapted)
         if type(dumped) is str:
             return ("psycopg2", kind.__name__, dumped)
+    if kind in _ADDRESSES:
+        return ("address", kind.__name__, str(param))
     if kind is datetime.datetime and type(param.tzinfo) is zoneinfo.ZoneInfo:
         # The driver sends the wall clock and its distance from UTC.
         return ("zoned", param.tzinfo.key, param.replace(tzinfo=None), param.utcoffset())

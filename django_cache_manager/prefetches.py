@@ -19,7 +19,7 @@ from django.db.models import Model, Prefetch, prefetch_related_objects
 from django.db.models.fields import related_descriptors
 from django.db.models.manager import BaseManager
 
-from . import answers, conf, row_plans, traces
+from . import answers, conf, keys, row_plans, traces
 from .calls import PK_TYPES, TYPES_OF, Unknown, target
 from .captures import capturing
 
@@ -94,7 +94,7 @@ def one_level(original: Level) -> Level:
             return original(instances, prefetcher, lookup, level)
         trace = traces.keyed(trace, relation.number, values)
         alias = read.queryset.db
-        hit = answers.find(read.queryset, trace, answers.LEVEL, alias)
+        hit = answers.find(read.queryset, trace, keys.LEVEL, alias)
         if hit is not answers.MISS:
             objects, links = hit
             read.hand_out(objects, values, links)
@@ -276,7 +276,7 @@ class _Level:
             return
         size = POSITION_BYTES * (2 * len(rows) + len(links.places) + len(links.groups))
         kept = answers.Answer(links, rows, captured.copies, items, captured.cells, captured.time)
-        answers.keep(trace, answers.LEVEL, alias, captured, kept, size)
+        answers.keep(trace, keys.LEVEL, alias, captured, kept, size)
 
     def _links(self, objects: list[Any]) -> Links | None:
         """From what Django has handed out; None where that isn't understood."""

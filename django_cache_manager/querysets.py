@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from django.db.models import Prefetch
 from django.db.transaction import mark_for_rollback_on_error
 
-from . import answers, calls, expressions, policy, traces, updates
+from . import answers, calls, expressions, keys, policy, traces, updates
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -231,7 +231,7 @@ def fetch_all(original: Method) -> Method:
     def method(self: Any) -> None:
         if self._trace is not None and self._result_cache is None:
             trace = traces.resolved(self)
-            self._result_cache = answers.answer(self, trace, answers.ITEMS, _items)
+            self._result_cache = answers.answer(self, trace, keys.ITEMS, _items)
         original(self)
 
     return method
@@ -258,14 +258,14 @@ def aggregate(original: Method) -> Method:
         if said is None:
             return original(self, *args, **kwargs)
         return answers.answer(
-            self, said, answers.AGGREGATE, lambda copy: original(copy, *args, **kwargs)
+            self, said, keys.AGGREGATE, lambda copy: original(copy, *args, **kwargs)
         )
 
     return method
 
 
 def get(original: Method) -> Method:
-    unfiltered = answered(answers.ONE)(original)
+    unfiltered = answered(keys.ONE)(original)
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         trace = None if self._trace is None else traces.resolved(self)
@@ -274,7 +274,7 @@ def get(original: Method) -> Method:
         plain = bool(kwargs) and not args and not self._sticky_filter
         longer = traces.filtered(trace, traces.FILTER, kwargs) if plain else None
         if longer is not None and not self._prefetch_related_lookups:
-            return answers.answer(self, longer, answers.ONE, original)
+            return answers.answer(self, longer, keys.ONE, original)
         return unfiltered(self.filter(*args, **kwargs) if args or kwargs else self)
 
     return method

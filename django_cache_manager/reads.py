@@ -83,6 +83,8 @@ def execute_sql(
             raise EmptyResultSet
     except EmptyResultSet:
         return iter([]) if result_type == MULTI else None
+    if "as_sql" not in compiler.__dict__:
+        captures.note_compiled(compiler, sql, params)
     read = _Read(compiler, sql, params, result_type, chunked_fetch)
 
     def run() -> Any:
@@ -98,6 +100,9 @@ def execute_sql(
 def _compiled(compiler: SQLCompiler, sql: str, params: Sequence[Any]) -> Iterator[None]:
     """Lets Django's execute_sql use what has been compiled already, instead of compiling it
     again."""
+    if "as_sql" in compiler.__dict__:
+        yield
+        return
     compiler.__dict__["as_sql"] = lambda *_, **__: (sql, params)
     try:
         yield
@@ -286,11 +291,11 @@ class _Read:
         rows = run()
         if self.result_type == SINGLE:
             self._keep(place, sequence, time, [rows] if rows else [])
-        elif self.chunked:
+            return rows
+        if self.chunked:
             return self._collect(place, sequence, time, rows)
-        else:
-            self._keep(place, sequence, time, list(chain.from_iterable(rows)))
-        return rows
+        result = self._keep(place, sequence, time, list(chain.from_iterable(rows)))
+        return rows if result is None else Hit(result)
 
     def _collect(
         self, place: _Place, sequence: int, time: int, chunks: Iterable[list[Any]]
@@ -310,8 +315,11 @@ class _Read:
         if kept is not None:
             self._keep(place, sequence, time, kept)
 
-    def _keep(self, place: _Place, sequence: int, time: int, rows: list[Any]) -> None:
-        """F3, if nothing of this connection came between first and last row (PROTOCOL 3.2)."""
+    def _keep(self, place: _Place, sequence: int, time: int, rows: list[Any]) -> Result | None:
+        """F3, if nothing of this connection came between first and last row (PROTOCOL 3.2).
+
+        Returns what was kept.
+        """
         state, segment = place.state, place.segment
         session = state.session
         if (
@@ -319,7 +327,7 @@ class _Read:
             or session is None
             or session.facts.identity != place.facts.identity
         ):
-            return
+            return None
         try:
             tables = self.tables(state, segment)
             cells = segment.engine.cells(tables, True)
@@ -330,13 +338,13 @@ class _Read:
             logger.debug("not cached: %s", refusal)
             if isinstance(refusal, _engine.Unencodable):
                 _note_unstorable(place.key, f"a row holds {refusal}")
-            return
+            return None
         if encoded is None:
             _note_unstorable(place.key, f"its rows are more than MAX_ENTRY ({max_entry} bytes)")
-            return
+            return None
         if not segment.engine.valid(cells, time):  # F2
-            return
-        result = Result(rows if type(rows) is list else list(rows), cells, time, len(encoded))
+            return None
+        result = Result(rows, cells, time, len(encoded))
         result.rows = own_rows(result)  # the caller may change the lists in those that it gets
         if self._own(place) and state.is_dirty(segment, cells):
             if result.keepable and not state.errored:
@@ -344,6 +352,7 @@ class _Read:
         else:
             stores.keep(segment, place.key, result, encoded, terms.timeout)  # F3
             captures.note_result(place.facts, segment, result)
+        return result
 
     def tables(self, state: ConnectionState, segment: OpenSegment) -> frozenset[str]:
         """What the rows depend on, views replaced by what VIEWS says of them.

@@ -21,12 +21,23 @@ from django.db.models.query import QuerySet
 from django.db.models.sql import Query
 
 from . import conf, policy
-from .calls import PLAIN_TYPES, TYPES_OF, Call, Step, Unknown, aggregates, lookups_call
+from .calls import (
+    PLAIN_TYPES,
+    TYPES_OF,
+    Call,
+    Step,
+    Unknown,
+    aggregates,
+    is_plain_ordering,
+    lookups_call,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from django.db.models import Model
+
+    from .calls import Compared
 
 _RESET: Final = {
     "_result_cache": None,
@@ -86,14 +97,22 @@ class Shape:
         "attributes",
         "caching",
         "children",
+        "compared",
         "depth",
+        "is_page",
         "is_sliced",
         "model",
         "number",
         "ordering",
     )
 
-    def __init__(self, model: type[Model], built: QuerySet[Any], depth: int) -> None:
+    def __init__(
+        self,
+        model: type[Model],
+        built: QuerySet[Any],
+        depth: int,
+        compared: tuple[Compared | None, ...] = (),
+    ) -> None:
         self.number = next(_numbers)
         self.model = model
         self.depth = depth
@@ -107,8 +126,12 @@ class Shape:
             # related instances are among that) isn't the shape's, but for a new one's defaults.
             **{name: built.__dict__[name] for name in (_LEFT if depth else (*_LEFT, *_KEPT))},
         }
+        self.compared = compared
+        """What the values are compared by, as far as they are."""
         self.annotations = annotated_fields(built._query)
         self.is_sliced = built._query.is_sliced
+        self.is_page = False
+        """Whether it ends with its only slice."""
         self.caching: bool | None = built._query.__dict__.get("caching")
         self.ordering = model._meta.ordering
 
@@ -221,8 +244,7 @@ def root(kind: type[QuerySet[Any]], model: type[Model]) -> Trace | None:
     caching = policy.caching_of(kind)
     if caching is False or not (caching or policy.selects(model)):
         return None
-    # An expression in Meta.ordering may depend on the time zone.
-    if not _is_traceable(kind) or not all(type(name) is str for name in model._meta.ordering or ()):
+    if not _is_traceable(kind) or not is_plain_ordering(model, model._meta.ordering or ()):
         return None
     _make_room()
     shape = Shape(model, pristine(model, caching), 0)
@@ -259,7 +281,8 @@ def learn(trace: Trace, call: Call, built: QuerySet[Any]) -> Trace | None:
     except Unknown:
         return None
     _make_room()
-    step.shape = Shape(shape.model, built, shape.depth + 1)
+    step.shape = Shape(shape.model, built, shape.depth + 1, shape.compared + step.compared)
+    step.shape.is_page = call.method.__name__ == "__getitem__" and not shape.is_sliced
     shape.children[call.shape] = step
     return extended(trace, call)
 

@@ -13,7 +13,7 @@ from django.db import OperationalError, connection, transaction
 from django_cache_manager.api import uncached
 from django_cache_manager.plain_writes import MEMO_LENGTH
 from testapp.actions import name_of, names, rename, sql, titles_of
-from worker import OtherProcess
+from worker import Killed, OtherProcess
 
 pytestmark = [pytest.mark.cached, pytest.mark.usefixtures("library")]
 
@@ -92,7 +92,7 @@ def test_writer_that_dies_at_a_step_leaves_no_old_row(
     other_process.call(names)
     writer = mortal(step)
     writer.send(write)
-    with pytest.raises(RuntimeError):
+    with pytest.raises(Killed):
         writer.receive()
     with uncached():
         true_name, true_names = name_of(), names()
@@ -121,7 +121,7 @@ def test_write_after_a_begin_that_failed_is_marked(
     name_of()
     writer = mortal("after-mark")
     writer.send(rename_after_a_failed_begin)
-    with pytest.raises(RuntimeError):
+    with pytest.raises(Killed):
         writer.receive()
     with uncached():
         assert name_of() == "Ánna", "it was marked after it had been committed"

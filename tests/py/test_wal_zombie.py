@@ -17,7 +17,7 @@ from django.db import DEFAULT_DB_ALIAS, connection, connections
 import worker
 from observe import assert_right, uncached
 from testapp.actions import name_of, rename
-from worker import OtherProcess
+from worker import Killed, OtherProcess
 
 pytestmark = [
     pytest.mark.cached,
@@ -78,7 +78,7 @@ def test_commit_of_a_killed_writer_that_comes_back_is_seen(
         reader.call(name_of)
     connection.close()
     writer.send(die_in_a_write)
-    with pytest.raises(RuntimeError):
+    with pytest.raises(Killed):
         writer.receive()
     writer.stop()
     append_unpublished_commit(path, tmp_path)

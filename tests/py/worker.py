@@ -106,6 +106,10 @@ class OtherError(Exception):
         self.message: str = reply["message"]
 
 
+class Killed(RuntimeError):
+    """The process was, before it answered."""
+
+
 class OtherProcess:
     """A worker, started at its first call. Not thread-safe."""
 
@@ -149,6 +153,8 @@ class OtherProcess:
         line = self.process.stdout.readline()
         self.pending = False
         if not line:
+            if self.process.wait(10) == -signal.SIGKILL:
+                raise Killed
             raise RuntimeError(f"it ended: {self.log.read_text()[-4000:]}")
         reply = json.loads(line)
         self.sql = reply["sql"]
