@@ -9,14 +9,16 @@ from __future__ import annotations
 import datetime
 import decimal
 import uuid
+from asyncio import _get_running_loop
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from django.db.models.query import MAX_GET_RESULTS
 
-from . import _engine, conf, keys, policy, selects, stores
+from . import _engine, conf, keys, policy, selects, standing, stores
 from .captures import Captured, capturing, here, note
 from .keys import AGGREGATE, COUNT, EXISTS, ITEMS, LEVEL, ONE
 from .reads import connection_of, place_of
+from .segments import registry
 from .traces import Trace, private
 
 if TYPE_CHECKING:
@@ -123,22 +125,33 @@ def find(queryset: Any, trace: Trace, kind: int, alias: str) -> Any:
 
     Raises what the query would have raised (PROTOCOL 4.5).
     """
-    if not conf.current().enabled or policy.uncached_depth.get():
-        return MISS
     connection = connection_of(alias)
-    place = place_of(connection)
-    if place is None:
-        return MISS
-    state, facts, segment = place
-    limit = state.hit_limit(connection, facts)
-    if limit is None or state.dirty is None or state.dirty:
-        return MISS
+    found = standing.of(connection) if _get_running_loop() is None else None
+    if found is not None:
+        facts, segment, limit, head = found.facts, found.segment, _engine.NO_LIMIT, found.head
+    else:
+        if not conf.current().enabled or policy.uncached_depth.get():
+            return MISS
+        place = place_of(connection)
+        if place is None:
+            return MISS
+        state, facts, segment = place
+        latest = state.hit_limit(connection, facts)
+        if latest is None or state.dirty is None or state.dirty:
+            return MISS
+        try:
+            limit, head = latest, keys.trace_head(connection, facts)
+        except _engine.Unencodable:
+            return MISS
+        standing.note(connection, state, facts, segment, head)
     try:
-        key = keys.trace_key(connection, facts, kind, trace.shape.number, trace.values)
+        key = keys.trace_key(head, kind, trace.shape.number, trace.values)
     except _engine.Unencodable:
         return MISS
     known: Answer | None = stores.find_answer(segment, key, limit)
     if known is None:
+        if found is not None and registry.find(facts) is not segment:
+            standing.forget(connection)
         return MISS
     if here.found is not None:
         note(Captured(facts, segment, known.cells, known.time, None, *known[1:4]))
@@ -174,7 +187,8 @@ def keep(
     """Remembers an answer that was made of what was captured."""
     connection = connection_of(alias)
     try:
-        key = keys.trace_key(connection, captured.facts, kind, trace.shape.number, trace.values)
+        head = keys.trace_head(connection, captured.facts)
+        key = keys.trace_key(head, kind, trace.shape.number, trace.values)
     except _engine.Unencodable:
         return
     size = _engine.footprint(kept.rows or []) + extra_bytes

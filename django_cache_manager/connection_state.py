@@ -155,7 +155,7 @@ class ConnectionState:
             # Without autocommit the read would begin a transaction, at a level that isn't known.
             alone = connection.settings_dict["AUTOCOMMIT"]
             return _engine.NO_LIMIT if alone and facts.level is not Level.SERIALIZABLE else None
-        vendor, level = self.vendor, self._next_level()
+        vendor, level = self.vendor, self.next_level()
         if vendor.in_autocommit(driver):
             # A lone SELECT at SERIALIZABLE may be what shows an anomaly: the server has to see it
             # (PROTOCOL 4.2).
@@ -183,7 +183,7 @@ class ConnectionState:
             return None
         return self.view.fill_time(segment.engine.clock())
 
-    def _next_level(self) -> Level | None:
+    def next_level(self) -> Level | None:
         """Of the transaction that the next statement is in or begins, while none is open."""
         session = self.session
         return None if session is None else self.vendor.next_level(self.driver, session.level)
@@ -486,7 +486,7 @@ class ConnectionState:
     def _transaction_began(self, time: int | None) -> None:
         """`time` is the clock before whatever made the driver send BEGIN (PROTOCOL 3.3)."""
         # An older SELECT still open pins SQLite's snapshot before it (PROTOCOL 3.1).
-        self.view.began(self._next_level(), None if self.unfinished else time)
+        self.view.began(self.next_level(), None if self.unfinished else time)
         self.begun_by_savepoint = False
         self.errored = False
         self.dirty = set()

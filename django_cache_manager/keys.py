@@ -32,6 +32,9 @@ ITEMS, COUNT, EXISTS, AGGREGATE, LEVEL, ONE, FIRST, LAST = range(8)
 """What a traced queryset is asked; of the last three there is one item. LEVEL: of a prefetch, its
 items and what is remembered of them."""
 
+DJANGO_SETTINGS: Final[dict[str, Any]] = object.__getattribute__(django_settings, "__dict__")
+"""What LazySettings, which is slow to tell, was asked since the settings were changed last."""
+
 _ADDRESSES: Final = (ipaddress.IPv4Address, ipaddress.IPv6Address)
 """What psycopg is given for GenericIPAddressField."""
 
@@ -60,28 +63,37 @@ def sql_key(
 
 def surroundings(connection: BaseDatabaseWrapper, facts: Facts) -> tuple[Any, ...]:
     """What decides about the rows beside the statement, and about what Django makes of them."""
-    # LazySettings keeps what it was asked once, and is slow to tell.
-    use_tz = object.__getattribute__(django_settings, "__dict__").get("USE_TZ")
     return (
         facts.user,
         connection.timezone_name,
         # PostgreSQL refuses some statements when the server binds the parameters.
         bool(connection.settings_dict["OPTIONS"].get("server_side_binding")),
-        bool(django_settings.USE_TZ if use_tz is None else use_tz),
+        uses_time_zones(),
         # Packages for tenants set it, and lead each cursor to the tenant's schema.
         connection.__dict__.get("schema_name"),
     )
 
 
-def trace_key(
-    connection: BaseDatabaseWrapper, facts: Facts, kind: int, number: int, values: tuple[Any, ...]
-) -> bytes:
+def uses_time_zones() -> bool:
+    """USE_TZ."""
+    known = DJANGO_SETTINGS.get("USE_TZ")
+    return bool(django_settings.USE_TZ if known is None else known)
+
+
+def trace_head(connection: BaseDatabaseWrapper, facts: Facts) -> bytes:
+    """What the keys of a connection's traced querysets have in common.
+
+    Raises `_engine.Unencodable`.
+    """
+    return _engine.encode_key((connection.alias, *surroundings(connection, facts)))
+
+
+def trace_key(head: bytes, kind: int, number: int, values: tuple[Any, ...]) -> bytes:
     """The key of an answer of a traced queryset, in this process: `number` is its shape's.
 
     Raises `_engine.Unencodable`.
     """
-    head = (number, kind, connection.alias, *surroundings(connection, facts))
-    return _engine.encode_key((*head, *values))
+    return _engine.encode_key((head, number, kind, *values))
 
 
 def _plain(param: Any) -> Any:

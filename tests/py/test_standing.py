@@ -1,0 +1,169 @@
+"""What a connection's last look has found is used only while nothing of it has changed."""
+
+import contextlib
+import dataclasses
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+from unittest import mock
+
+import pytest
+from django.db import connection, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.test import override_settings
+
+from django_cache_manager import answers, standing
+from django_cache_manager.api import segment_of
+from django_cache_manager.connection_state import state_of
+from django_cache_manager.isolation import Level
+from observe import in_another_thread, uncached
+from settings import KIND
+from testapp.models import Author
+
+pytestmark = [
+    pytest.mark.cached,
+    pytest.mark.usefixtures("library"),
+    # A private database, in memory, has no standing.
+    pytest.mark.databases("sqlite-file", "postgresql", "mariadb"),
+]
+
+
+def wrapper() -> BaseDatabaseWrapper:
+    return connection._connections["default"]  # type: ignore[attr-defined]
+
+
+@contextlib.contextmanager
+def changed(owner: Any, name: str, value: Any) -> Iterator[None]:
+    """An attribute that has another value for a while; mock can't do it in slots."""
+    known = not hasattr(owner, "__dict__") or name in vars(owner)
+    before = getattr(owner, name) if known else None
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        if known:
+            setattr(owner, name, before)
+        else:
+            delattr(owner, name)
+
+
+def state() -> Any:
+    return state_of(wrapper())
+
+
+CHANGES: dict[str, Callable[[], Any]] = {
+    "a transaction": lambda: in_a_block(),
+    "without autocommit": lambda: without_autocommit(),
+    "a transaction that is broken": lambda: changed(wrapper(), "needs_rollback", True),
+    "an error": lambda: changed(state(), "errored", True),
+    "tables that were written": lambda: changed(state(), "dirty", {"testapp_author"}),
+    "any table may be written": lambda: changed(state(), "dirty", None),
+    "a session in doubt": lambda: changed(state().session, "doubtful", True),
+    "a session that is off": lambda: changed(state().session, "off", "it is"),
+    "another session": lambda: changed(state(), "session", dataclasses.replace(state().session)),
+    "no session": lambda: changed(state(), "session", None),
+    "another level": lambda: changed(state().session, "level", Level.SERIALIZABLE),
+    "another driver's connection": lambda: changed(wrapper(), "connection", object()),
+    "a driver's connection not met": lambda: changed(state(), "driver", object()),
+    "queries forbidden": lambda: changed(wrapper(), "cursor", None),
+    "connections forbidden": lambda: changed(type(wrapper()), "ensure_connection", mock.Mock()),
+    "connections forbidden to all": lambda: changed(
+        BaseDatabaseWrapper, "ensure_connection", mock.Mock()
+    ),
+    "another time zone": lambda: changed(wrapper(), "timezone_name", "Europe/" + "Vienna"),
+    "a tenant": lambda: changed(wrapper(), "schema_name", "tenant"),
+    "another USE_TZ": lambda: override_settings(USE_TZ=False),
+    "uncached": uncached,
+    "ENABLED": lambda: override_settings(DJANGO_CACHE_MANAGER={"ENABLED": False}),
+}
+
+
+@contextlib.contextmanager
+def in_a_block() -> Iterator[None]:
+    with transaction.atomic():
+        begin()
+        yield
+
+
+@contextlib.contextmanager
+def without_autocommit() -> Iterator[None]:
+    transaction.set_autocommit(False)
+    try:
+        begin()
+        yield
+    finally:
+        transaction.rollback()
+        transaction.set_autocommit(True)
+
+
+def stands() -> bool:
+    return standing.of(wrapper()) is not None
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_ends_with(name: str) -> None:
+    Author.objects.count()
+    assert stands()
+    with CHANGES[name]():
+        assert not stands()
+    Author.objects.count()
+    assert stands()
+
+
+def begin() -> None:
+    """By a write, for SQLite's transactions are deferred."""
+    Author.objects.filter(pk=1).update(rank=1)
+
+
+def test_is_of_its_thread() -> None:
+    Author.objects.count()
+    own = wrapper()
+    assert own._thread_ident == threading.get_ident()  # type: ignore[attr-defined]
+    assert in_another_thread(lambda: standing.of(own)) is None
+
+
+def test_ends_with_its_connection() -> None:
+    Author.objects.count()
+    connection.close()
+    assert not stands()
+    Author.objects.count()
+    assert not stands()  # it was answered without a connection
+    connection.ensure_connection()
+    Author.objects.count()
+    assert stands()
+
+
+@pytest.mark.databases("postgresql")
+def test_drivers_level_is_asked_each_time() -> None:
+    Author.objects.count()
+    driver: Any = wrapper().connection
+    before = driver.isolation_level
+    driver.isolation_level = 3  # SERIALIZABLE
+    try:
+        assert stands() == (KIND == "postgresql")  # psycopg 3 names it in its BEGIN alone
+    finally:
+        driver.isolation_level = before
+
+
+def test_answers_are_those_of_a_look_round() -> None:
+    """A hit with a standing makes the key that a look round has made."""
+    Author.objects.get(pk=1)
+    assert stands()
+    with mock.patch.object(standing, "of", return_value=None):
+        looked = Author.objects.get(pk=1)
+    with connection.execute_wrapper(lambda *_: pytest.fail("it was asked")):
+        assert Author.objects.get(pk=1) == looked
+
+
+def test_ends_with_its_segment() -> None:
+    """Another process has put a new segment in its place: reads are hits again."""
+    Author.objects.get(pk=1)
+    segment = segment_of("default")
+    assert segment is not None
+    segment.engine.retire()
+    for _ in range(2):
+        Author.objects.get(pk=1)
+    with mock.patch.object(answers, "ask", side_effect=AssertionError("not by its trace")):
+        Author.objects.get(pk=1)
+    assert stands()
+    assert segment_of("default") is not segment
