@@ -25,7 +25,7 @@ from django.db import DEFAULT_DB_ALIAS, connections, router
 from django.db.models import query
 from django.db.models.base import ModelState
 
-from django_cache_manager import answers, captures, keys, reads, selects, stores, traces
+from django_cache_manager import answers, captures, keys, reads, selects, standing, stores, traces
 from django_cache_manager.connection_state import state_of
 
 from . import differential
@@ -41,6 +41,7 @@ def install() -> None:
     answers.find = noted_find(answers.find)
     answers.place_of = pretended_place(answers.place_of)
     keys.trace_key = noted_key(keys.trace_key)
+    standing.note = unless_pretended(standing.note)
     stores.find_answer = pretended_find(stores.find_answer)
     stores.keep_answer = pretended_keep(stores.keep_answer)
     captures.note = pretended_note(captures.note)
@@ -272,6 +273,14 @@ def pretended_place(place_of: Callable[..., Any]) -> Callable[..., Any]:
         return found if found is None or pretended() is None else (Clean(), *found[1:])
 
     return place
+
+
+def unless_pretended(note: Callable[..., Any]) -> Callable[..., Any]:
+    def noted(*args: Any) -> None:
+        if pretended() is None:
+            note(*args)
+
+    return noted
 
 
 def pretended_find(find_answer: Callable[..., Any]) -> Callable[..., Any]:
