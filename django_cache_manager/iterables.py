@@ -15,7 +15,7 @@ from django.db.models.sql.compiler import SQLCompiler
 from django.db.models.utils import create_namedtuple_class
 
 from . import _engine, captures, policy, row_plans
-from .results import Conversion, Hit, conversion_of
+from .results import Conversion, Hit, conversion_of, reading_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -61,7 +61,7 @@ def _chunks(original: Original, iterable: Any, recipe: Recipe) -> Iterator[Itera
         finally:
             del compiler.execute_sql  # or a cursor left early would stay open with this cycle
         return
-    rows, items = conversion.rows, recipe(queryset, compiler, conversion)
+    rows, items = conversion.rows, _items(recipe, queryset, compiler, conversion)
     captures.note_items(results.result, rows, conversion.copies, items)
     # The instances of one read know each other, in Django 6.1's FETCH_PEERS.
     peers = getattr(getattr(queryset, "_fetch_mode", None), "track_peers", False)
@@ -76,6 +76,16 @@ def _lazily(recipe: Recipe) -> Callable[[Original, Any], Iterator[Any]]:
         return chain.from_iterable(_chunks(original, iterable, recipe))
 
     return items
+
+
+def _items(recipe: Recipe, queryset: Any, compiler: SQLCompiler, conversion: Conversion) -> Items:
+    reading = reading_of(compiler)
+    if reading is None:
+        return recipe(queryset, compiler, conversion)
+    found: Items | None = reading.items.get(recipe)
+    if found is None:
+        found = reading.items[recipe] = recipe(queryset, compiler, conversion)
+    return found
 
 
 # Each recipe takes from the compiler what it needs, so that its items can be made without one.

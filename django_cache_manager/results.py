@@ -83,25 +83,44 @@ def own_rows(result: Result) -> list[Any]:
     return result.rows
 
 
+class Reading:
+    """How a connection reads the rows of one statement: what its compiler finds out for it."""
+
+    __slots__ = ("converters", "is_composite", "items", "signature")
+
+    def __init__(self, compiler: SQLCompiler) -> None:
+        fields = [column[0] for column in compiler.select[0 : compiler.col_count]]
+        self.is_composite = compiler.has_composite_fields(fields)
+        self.converters = {} if self.is_composite else compiler.get_converters(fields)
+        self.signature = _signature(self.converters)
+        self.items: dict[Any, Any] = {}
+        """By the recipe in iterables.py, what makes items of the rows."""
+
+
+def reading_of(compiler: SQLCompiler) -> Reading | None:
+    """Of a statement that was known before it was compiled (selects.py)."""
+    found: Reading | None = compiler.__dict__.get("reading")
+    return found
+
+
 def conversion_of(compiler: SQLCompiler, hit: Hit) -> Conversion | None:
     """The converted rows, which are converted once a Result.
 
     None: what they are made of can't be handed out twice, or the converters can't be told apart.
     """
-    fields = [column[0] for column in compiler.select[0 : compiler.col_count]]
-    if compiler.has_composite_fields(fields):
-        return None
+    reading = reading_of(compiler) or Reading(compiler)
     result = hit.result
-    converters = compiler.get_converters(fields)
-    if not converters:
-        return Conversion(None, result.rows, result.copies) if result.keepable else None
-    signature = _signature(converters) if result.keepable else None
+    if reading.is_composite or not result.keepable:
+        return None
+    if not reading.converters:
+        return Conversion(None, result.rows, result.copies)
+    signature = reading.signature
     if signature is None:
         return None
     known = result.conversion
     if known is not None and known.signature == signature:
         return known
-    rows = [tuple(row) for row in compiler.apply_converters(hit[0], converters)]
+    rows = [tuple(row) for row in compiler.apply_converters(hit[0], reading.converters)]
     copies = not _engine.shareable(rows)
     if copies and not _engine.copyable(rows):
         return None

@@ -14,7 +14,8 @@ from django.db.models.sql.compiler import SQLAggregateCompiler, SQLCompiler
 
 from .calls import PLAIN_TYPES
 from .iterables import Prepared
-from .keys import ITEMS
+from .keys import AGGREGATE, COUNT, EXISTS, ITEMS, uses_time_zones
+from .results import Reading
 from .statements import Memo
 from .traces import private
 
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
     from .calls import Compared
     from .captures import Compiled
     from .traces import Trace
+
+READINGS_MAX: Final = 256
+"""Of statements, for each connection."""
+
+_READINGS: Final = "_cache_manager_readings"
 
 LIST_MAX: Final = 64
 """Values of an `in` lookup whose statement is kept: each number of them is another text."""
@@ -85,6 +91,8 @@ def known(trace: Trace, kind: int, connection: BaseDatabaseWrapper) -> SQLCompil
         "connection": connection,
         "as_sql": lambda *_, **__: made,
     }
+    if kind not in (COUNT, EXISTS, AGGREGATE):
+        compiler.__dict__["reading"] = _reading(statement, compiler)
     return compiler
 
 
@@ -151,6 +159,17 @@ def learn(trace: Trace, kind: int, connection: BaseDatabaseWrapper, compiled: Co
     _statements.keep(identity, statement)
 
 
+def _reading(statement: Statement, compiler: SQLCompiler) -> Reading:
+    """Converters are of a connection."""
+    known = compiler.connection.__dict__.setdefault(_READINGS, {})
+    found: tuple[Statement, Reading] | None = known.get(id(statement))
+    if found is None:
+        if len(known) >= READINGS_MAX:
+            known.clear()
+        found = known[id(statement)] = statement, Reading(compiler)
+    return found[1]
+
+
 def _identity(trace: Trace, kind: int, connection: BaseDatabaseWrapper) -> tuple[Any, ...] | None:
     """What tells one text from another; None: it isn't kept."""
     shape, values = trace.shape, trace.values
@@ -170,6 +189,7 @@ def _identity(trace: Trace, kind: int, connection: BaseDatabaseWrapper) -> tuple
     more = values[len(shape.compared) :]
     return (
         shape.number,
+        uses_time_zones(),  # MySQL's converters differ
         kind,
         page is None,
         connection.alias,

@@ -318,9 +318,10 @@ def alarm() -> Iterator[None]:
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many instances the engine made, plan by plan; -1 where from_db() had to."""
-    from django_cache_manager import row_plans
+    from django_cache_manager import row_plans, selects
 
     row_plans._plans.clear()
+    selects._statements.clear()  # they keep plans
     counts: list[int] = []
     build = row_plans.RowPlan.build
 
