@@ -70,7 +70,7 @@ class Compared(NamedTuple):
 
     @property
     def is_integer(self) -> bool:
-        return TYPES_OF[type(self.field)] is _INTEGERS
+        return TYPES_OF.get(type(self.field)) is _INTEGERS
 
     def prepared(self, value: Any, connection: BaseDatabaseWrapper) -> list[Any]:
         """The parameters, as Django's lookup makes them."""
@@ -80,6 +80,16 @@ class Compared(NamedTuple):
             return [self.pattern % connection.ops.prep_for_like_query(value)]
         prepare = self.field.get_db_prep_value
         return [prepare(each, connection) for each in (value if self.is_list else (value,))]
+
+
+class Reader(NamedTuple):
+    """What is read from an instance that is compared to."""
+
+    attname: str
+    types: frozenset[type]
+    """Of its value."""
+    key: str
+    """Django refuses an instance that has none."""
 
 
 class Step:
@@ -96,23 +106,24 @@ class Step:
         self.compared: tuple[Compared | None, ...] = (None,) * len(call.values)
         """Of each value, where it is one."""
         check = _CHECKS[call.method.__name__]
-        self.readers: tuple[str | None, ...] | None = check(self, before, call)
+        self.readers: tuple[Reader | None, ...] | None = check(self, before, call)
 
     def values_of(self, call: Call) -> tuple[Any, ...]:
         """What goes into the key.
 
-        Raises Unknown for an instance without the value, for what no field may be compared to, and
-        for what means another query by now.
+        Raises Unknown for an instance without the value, or with one that isn't of its field's
+        type (Django may refuse it), and for what means another query by now.
         """
         if self.unordered and any(options.ordering for options in self.unordered):
             raise Unknown
         if self.readers is None:
             return call.values
         values = list(call.values)
-        for place, attname in enumerate(self.readers):
-            if attname is not None:
-                value = values[place].__dict__.get(attname)
-                if type(value) not in PK_TYPES:
+        for place, reader in enumerate(self.readers):
+            if reader is not None:
+                own = values[place].__dict__
+                value = own.get(reader.attname)
+                if type(value) not in reader.types or own.get(reader.key) is None:
                     raise Unknown
                 values[place] = value
         return tuple(values)
@@ -341,7 +352,7 @@ def _resolve_named(shape: Shape, name: str) -> tuple[Any, list[str]]:
     return _resolve(shape.model, path)
 
 
-def _check_lookups(step: Step, before: Shape, call: Call) -> tuple[str | None, ...] | None:
+def _check_lookups(step: Step, before: Shape, call: Call) -> tuple[Reader | None, ...] | None:
     names, types = call.shape[1:]
     lookups = zip(names, types, strict=True)
     readers = tuple([_check_named(before, name, kind) for name, kind in lookups])
@@ -349,7 +360,7 @@ def _check_lookups(step: Step, before: Shape, call: Call) -> tuple[str | None, .
     return readers if any(readers) else None
 
 
-def _check_filter(step: Step, before: Shape, call: Call) -> tuple[str | None, ...] | None:
+def _check_filter(step: Step, before: Shape, call: Call) -> tuple[Reader | None, ...] | None:
     if len(call.shape) == 3:
         return _check_lookups(step, before, call)
     _check_tree(step, before, call)
@@ -365,7 +376,7 @@ def _check_tree(step: Step, before: Shape, call: Call) -> None:
             raise Unknown  # of a transform, which may be taken back
 
 
-def _check_named(before: Shape, name: str, kind: Any) -> str | None:
+def _check_named(before: Shape, name: str, kind: Any) -> Reader | None:
     field, rest = _resolve_named(before, name)
     return _check_lookup(field, rest[0] if rest else "exact", kind)
 
@@ -376,12 +387,14 @@ def _compared(before: Shape, name: str, kind: Any) -> Compared | None:
     lookup = rest[0] if rest else "exact"
     if kind in (bool, NoneType, bytes):
         return None
+    if lookup == "in" and type(target(field)) is models.GenericIPAddressField:
+        return None  # of addresses written in two ways Django leaves out one
     pattern: str = getattr(field.get_lookup(lookup), "param_pattern", "")
     return Compared(target(field), lookup, pattern)
 
 
-def _check_lookup(field: Any, lookup: str, kind: Any) -> str | None:
-    """The attribute to read from an instance, if the value is one."""
+def _check_lookup(field: Any, lookup: str, kind: Any) -> Reader | None:
+    """What to read from an instance, if the value is one."""
     found = field.get_lookup(lookup) if hasattr(field, "get_lookup") else None
     if lookup == "isnull" and kind is bool and (found is None or _is_djangos(found)):
         return None
@@ -408,13 +421,13 @@ def _is_djangos(lookup: type) -> bool:
     return lookup.__module__ in (lookups.__name__, related_lookups.__name__)
 
 
-def _check_instance(field: Any, lookup: str, model: type[Model]) -> str:
+def _check_instance(field: Any, lookup: str, model: type[Model]) -> Reader:
     """Only of exactly the model that a foreign key points to."""
     if type(field) not in _FOREIGN or lookup != "exact" or model is not field.related_model:
         raise Unknown
-    target(field)
-    attname: str = field.target_field.attname
-    return attname
+    allowed = TYPES_OF.get(type(target(field)), frozenset(PK_TYPES))
+    types = allowed.intersection(PK_TYPES)
+    return Reader(field.target_field.attname, types, model._meta.pk.attname)
 
 
 def is_plain_ordering(model: type[Model], names: Any, depth: int = 0) -> bool:
