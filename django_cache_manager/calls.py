@@ -213,7 +213,8 @@ def slice_call(method: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[s
             raise Unknown
     if key.step is not None:
         raise Unknown
-    return Call(method, (type(bounds[0]), type(bounds[1])), bounds, args, {})
+    is_slice = bool(key.start) or key.stop is not None  # or Django still takes other calls
+    return Call(method, (type(bounds[0]), type(bounds[1]), is_slice), bounds, args, {})
 
 
 _AGGREGATES: Final = (models.Sum, models.Avg, models.Min, models.Max, models.Count)
