@@ -220,11 +220,14 @@ def slice_call(method: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[s
 _AGGREGATES: Final = (models.Sum, models.Avg, models.Min, models.Max, models.Count)
 
 
-def aggregates(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[str, ...]:
-    """The arguments of aggregate(), for its key: of the plain aggregates over a name."""
+def aggregates(before: Shape, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[str, ...]:
+    """The arguments of aggregate(), for its key: of the plain aggregates over a field's name."""
     found: list[str] = []
     for alias, expression in (*(("", each) for each in args), *kwargs.items()):
-        found += (alias, type(expression).__name__, _aggregated(expression))
+        name = _aggregated(expression)
+        if LOOKUP_SEP in name and _resolve_named(before, name)[1]:
+            raise Unknown  # the hour of a moment depends on the current time zone
+        found += (alias, type(expression).__name__, name)
     if not found:
         raise Unknown
     return tuple(found)

@@ -402,7 +402,7 @@ def filtered(trace: Trace, method: Callable[..., Any], kwargs: dict[str, Any]) -
 def aggregated(trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Trace | None:
     """The trace with the arguments of aggregate() for values: only a key, never replayed."""
     try:
-        said = aggregates(args, kwargs)
+        said = aggregates(trace.shape, args, kwargs)
     except Unknown:
         return None
     return keyed(trace, *said)
