@@ -376,8 +376,12 @@ def _check_tree(step: Step, before: Shape, call: Call) -> None:
     for name, kind in call.lookups:
         if kind is not None:
             _check_named(before, name, kind)
-        elif _resolve_named(before, name)[1]:
+            continue
+        field, rest = _resolve_named(before, name)
+        if rest:
             raise Unknown  # of a transform, which may be taken back
+        if not (field.is_relation or is_plainly_selected(field)):
+            raise Unknown
 
 
 def _check_named(before: Shape, name: str, kind: Any) -> Reader | None:
@@ -453,6 +457,23 @@ def is_plain_ordering(model: type[Model], names: Any, depth: int = 0) -> bool:
     return True
 
 
+_WRITERS: Final = ("select_format", "get_col")
+
+
+def is_plainly_selected(field: Any) -> bool:
+    """Whether Django writes what is selected: a field of an application's own may write something
+    else each time."""
+    kind = type(target(field))
+    return all(getattr(kind, name).__module__.startswith("django.") for name in _WRITERS)
+
+
+def are_plainly_selected(model: type[Model]) -> bool:
+    try:
+        return all(map(is_plainly_selected, model._meta.concrete_fields))
+    except Unknown:  # a key of several columns
+        return False
+
+
 def _check_ordering(step: Step, before: Shape, call: Call) -> None:
     for name in call.shape[1]:
         plain = name.removeprefix("-")
@@ -485,6 +506,8 @@ def _check_named_fields(before: Shape, call: Call, names: Sequence[str]) -> None
         field, rest = _resolve(before.model, name.split(LOOKUP_SEP))
         if rest or (field.is_relation and type(field) not in _FOREIGN):
             raise Unknown
+        if not is_plainly_selected(field):
+            raise Unknown
 
 
 def _check_relations(step: Step, before: Shape, call: Call) -> None:
@@ -492,9 +515,11 @@ def _check_relations(step: Step, before: Shape, call: Call) -> None:
     if not call.args:
         raise Unknown  # Django 6.1 warns of select_related()
     for name in call.shape[1]:
-        field, rest = _resolve(before.model, name.split(LOOKUP_SEP))
-        if rest or not field.is_relation:
-            raise Unknown
+        path = name.split(LOOKUP_SEP)
+        for n in range(1, len(path) + 1):
+            field, rest = _resolve(before.model, path[:n])
+            if rest or not field.is_relation or not are_plainly_selected(field.related_model):
+                raise Unknown
 
 
 def _check_none(step: Step, before: Shape, call: Call) -> None:

@@ -28,6 +28,7 @@ from .calls import (
     Step,
     Unknown,
     aggregates,
+    are_plainly_selected,
     is_plain_ordering,
     lookups_call,
 )
@@ -245,6 +246,8 @@ def root(kind: type[QuerySet[Any]], model: type[Model]) -> Trace | None:
     if caching is False or not (caching or policy.selects(model)):
         return None
     if not _is_traceable(kind) or not is_plain_ordering(model, model._meta.ordering or ()):
+        return None
+    if not are_plainly_selected(model):
         return None
     _make_room()
     shape = Shape(model, pristine(model, caching), 0)
