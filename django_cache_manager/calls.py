@@ -78,8 +78,10 @@ class Compared(NamedTuple):
             return [connection.ops.prep_for_iexact_query(value)]
         if self.lookup in _TEXT_LOOKUPS:
             return [self.pattern % connection.ops.prep_for_like_query(value)]
-        prepare = self.field.get_db_prep_value
-        return [prepare(each, connection) for each in (value if self.is_list else (value,))]
+        # In two steps: MySQL's 0 is refused for an AutoField that it is saved to.
+        field, prepare = self.field, self.field.get_db_prep_value
+        values = value if self.is_list else (value,)
+        return [prepare(field.get_prep_value(each), connection, prepared=True) for each in values]
 
 
 class Reader(NamedTuple):

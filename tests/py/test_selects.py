@@ -362,6 +362,12 @@ def test_an_instance_whose_key_is_a_text() -> None:
     assert_as_djangos(lambda: list(Author(pk="2").books.all()))
 
 
+def test_a_key_of_0() -> None:
+    for pk in (1, 0, 2):
+        assert_as_djangos(lambda pk=pk: Author.objects.filter(pk=pk).count())
+        assert_as_djangos(lambda pk=pk: list(Book.objects.filter(author__in=[pk, 7])))
+
+
 class OwnKeyField(models.CharField):
     """Of an application's own."""
 
