@@ -399,15 +399,9 @@ def test_an_instance_whose_key_is_a_field_of_ones_own() -> None:
             assert_as_djangos(lambda code=code: list(Owned.objects.filter(owner=Owner(code))))
 
 
-class OddText(str):
-    """What no key can hold."""
-
-    __slots__ = ()
-
-
 def test_a_read_within_a_read_is_not_taken_for_it() -> None:
     def look(instance: Any, **_: Any) -> None:
-        list(Tag.objects.filter(Q(pk=instance.pk) | Q(label=OddText("x"))))
+        next(Tag.objects.filter(pk=instance.pk).iterator())  # its rows aren't read to the end
 
     post_init.connect(look, sender=Author)
     try:
