@@ -75,11 +75,13 @@ def ask(queryset: Any, trace: Trace, kind: int, alias: str, original: Callable[[
     connection = connection_of(alias)
     with capturing() as captured:
         value = _sent(queryset, trace, kind, connection)
-        if value is MISS:
+        is_new = value is MISS
+        if is_new:
             value = original(private(queryset, trace, alias))
     if len(captured) == 1 and captured[0] is not None:
-        if captured.compiled:
-            selects.learn(trace, kind, connection, captured.compiled[-1])
+        # Reads within this one, by a receiver of a signal, may be compiled and not captured.
+        if is_new and len(captured.compiled) == 1:
+            selects.learn(trace, kind, connection, captured.compiled[0])
         _remember(trace, kind, alias, captured[0], value)
     return value
 

@@ -152,6 +152,9 @@ class _Reader:
             elif name not in _DERIVED:
                 self.parts.append(name)
                 own[name] = self.attribute(value)
+        is_moment = type(own.get("output_field")) is models.DateTimeField
+        if kind is Value and is_moment and node.value is not None:
+            raise Unknown  # Django takes it for a moment in the time zone of the settings
         self.parts.append(_END)
         return copy
 

@@ -211,16 +211,16 @@ class _Read:
     def answer(self, run: Callable[[], Any]) -> Any:
         connection = self.connection
         place = self._place()
+        if place is not None:
+            found = self._find(place)
+            if found is not None:
+                return self._hand_out(found)
+            if connection.connection is None:
+                connection.ensure_connection()
+                place = self._place()
         if place is None:
+            captures.note(None)  # before its rows are made instances, which may read by themselves
             return run()
-        found = self._find(place)
-        if found is not None:
-            return self._hand_out(found)
-        if connection.connection is None:
-            connection.ensure_connection()
-            place = self._place()
-            if place is None:
-                return run()
         return self._run_and_keep(place, run)
 
     def _place(self) -> _Place | None:
@@ -286,6 +286,7 @@ class _Read:
         state.look_round(segment)
         time = state.fill_time(self.connection, segment)  # F1
         if time is None:
+            captures.note(None)
             return run()
         sequence = state.sequence
         rows = run()
@@ -295,7 +296,10 @@ class _Read:
         if self.chunked:
             return self._collect(place, sequence, time, rows)
         result = self._keep(place, sequence, time, list(chain.from_iterable(rows)))
-        return rows if result is None else Hit(result)
+        if result is None:
+            captures.note(None)
+            return rows
+        return Hit(result)
 
     def _collect(
         self, place: _Place, sequence: int, time: int, chunks: Iterable[list[Any]]

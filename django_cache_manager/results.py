@@ -66,13 +66,13 @@ def on_conversion(callback: Callable[[Result], None]) -> None:
 
 
 class Hit(list[Any]):
-    """What execute_sql returns on a hit: one chunk of rows, as Django's own chunks are lists, and
-    their Result."""
+    """What execute_sql returns on a hit: one chunk of rows, as Django's own chunks are lists, or
+    none if there are no rows, and their Result."""
 
     __slots__ = ("result",)
 
     def __init__(self, result: Result) -> None:
-        super().__init__((own_rows(result),))
+        super().__init__((own_rows(result),) if result.rows else ())
         self.result = result
 
 
@@ -120,7 +120,8 @@ def conversion_of(compiler: SQLCompiler, hit: Hit) -> Conversion | None:
     known = result.conversion
     if known is not None and known.signature == signature:
         return known
-    rows = [tuple(row) for row in compiler.apply_converters(hit[0], reading.converters)]
+    found = chain.from_iterable(hit)
+    rows = [tuple(row) for row in compiler.apply_converters(found, reading.converters)]
     copies = not _engine.shareable(rows)
     if copies and not _engine.copyable(rows):
         return None

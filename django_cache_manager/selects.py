@@ -36,6 +36,9 @@ _READINGS: Final = "_cache_manager_readings"
 LIST_MAX: Final = 64
 """Values of an `in` lookup whose statement is kept: each number of them is another text."""
 
+SIZE_MAX: Final = 16384
+"""Characters of a statement that is kept, and of the texts among its parameters."""
+
 _DJANGOS: Final = {
     (kind, name): vars(kind)[name]
     for kind, name in (
@@ -128,6 +131,8 @@ def learn(trace: Trace, kind: int, connection: BaseDatabaseWrapper, compiled: Co
     if not _is_djangos(compiler):
         _statements.keep(identity, None)
         return
+    if len(text) + sum([len(each) for each in parameters if isinstance(each, str)]) > SIZE_MAX:
+        return
     places = []
     for value in _prepared(trace, connection):
         found = [
@@ -156,7 +161,10 @@ def learn(trace: Trace, kind: int, connection: BaseDatabaseWrapper, compiled: Co
         trace.shape.model._meta.db_table,
         tuple([_range(each, connection) for each in trace.shape.compared]),
     )
-    _statements.keep(identity, statement)
+    if _holds(statement, trace):
+        # What a number out of its column's range is compared to is no part of the text: such a
+        # value among the parameters is another's.
+        _statements.keep(identity, statement)
 
 
 def _reading(statement: Statement, compiler: SQLCompiler) -> Reading:

@@ -28,6 +28,7 @@ from .calls import (
     Step,
     Unknown,
     aggregates,
+    are_plainly_selected,
     is_plain_ordering,
     lookups_call,
 )
@@ -246,6 +247,8 @@ def root(kind: type[QuerySet[Any]], model: type[Model]) -> Trace | None:
         return None
     if not _is_traceable(kind) or not is_plain_ordering(model, model._meta.ordering or ()):
         return None
+    if not are_plainly_selected(model):
+        return None
     _make_room()
     shape = Shape(model, pristine(model, caching), 0)
     known = _roots[kind, model] = Trace(shape, (), ())
@@ -402,7 +405,7 @@ def filtered(trace: Trace, method: Callable[..., Any], kwargs: dict[str, Any]) -
 def aggregated(trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Trace | None:
     """The trace with the arguments of aggregate() for values: only a key, never replayed."""
     try:
-        said = aggregates(args, kwargs)
+        said = aggregates(trace.shape, args, kwargs)
     except Unknown:
         return None
     return keyed(trace, *said)

@@ -26,7 +26,20 @@ from observe import (
     invalidate_all,
 )
 from settings import KIND
-from testapp.fields import Fickle, Fingers, Money, MoneyField, Odd, Part, key, registry, tables
+from testapp.fields import (
+    Cased,
+    Fickle,
+    Fingers,
+    Money,
+    MoneyField,
+    Odd,
+    Part,
+    Remark,
+    case,
+    key,
+    registry,
+    tables,
+)
 from testapp.managers import CacheManager
 
 pytestmark = [pytest.mark.usefixtures("odd"), pytest.mark.cached]
@@ -461,6 +474,28 @@ if django.VERSION >= (6, 1):
                 expected = {"DB_CASCADE": [], "DB_SET_NULL": [None], "DB_SET_DEFAULT": [2]}[kind]
                 assert assert_right(owners) == expected
                 assert assert_right(lambda: Screw.objects.count()) == len(expected)
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda pk: Cased.objects.get(pk=pk).text,
+        lambda pk: Remark.objects.select_related("cased").get(cased=pk).cased.text,
+        lambda pk: Remark.objects.values_list("cased__text").get(cased=pk)[0],
+        lambda pk: Remark.objects.annotate(text=F("cased__text")).get(cased=pk).text,
+    ],
+)
+def test_column_that_is_selected_as_the_reader_says(read: Callable[[int], str]) -> None:
+    with tables(Cased, Remark):
+        for pk in (1, 2):
+            Remark.objects.create(cased=Cased.objects.create(pk=pk, text="Text"))
+        for pk in (1, 2, 1, 2):
+            for name, expected in (("upper", "TEXT"), ("lower", "text")):
+                reset = case.set(name)
+                try:
+                    assert [read(pk), read(pk)] == [expected] * 2
+                finally:
+                    case.reset(reset)
 
 
 # --- PostgreSQL's own ---------------------------------------------------------------------------

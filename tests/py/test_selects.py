@@ -10,14 +10,17 @@ from unittest import mock
 
 import pytest
 from django.core.exceptions import MultipleObjectsReturned, ObjectDoesNotExist
-from django.db import DatabaseError, DataError, connection, connections, transaction
+from django.db import DatabaseError, DataError, connection, connections, models, transaction
 from django.db.models import Avg, Count, F, Q, Sum, Value
 from django.db.models.functions import Coalesce
+from django.db.models.signals import post_init
 from django.db.models.sql import Query
 from django.db.models.sql.compiler import SQLCompiler
 
 from django_cache_manager import selects
 from observe import Statements, in_another_thread, invalidate_all, portable, sent_by, uncached
+from testapp.fields import registry, tables
+from testapp.managers import CacheManager
 from testapp.models import AllTypes, Author, Book, Country, RankedAuthor, Tag
 
 pytestmark = [pytest.mark.cached, pytest.mark.usefixtures("library", "fresh_shapes")]
@@ -331,3 +334,87 @@ def test_settings_forget_statements(settings: Any) -> None:
     assert selects._statements
     settings.DJANGO_CACHE_MANAGER = {**settings.DJANGO_CACHE_MANAGER, "L1_SIZE": 1_000_000}
     assert not selects._statements
+
+
+def test_a_number_that_the_text_leaves_out_is_not_taken_for_another() -> None:
+    def read(pages: int) -> list[Book]:
+        return list(Book.objects.filter(Q(author_id__gt=-1)).filter(pages__gt=pages))
+
+    read(-1)
+    assert_as_djangos(lambda: read(100))
+
+
+def test_addresses_written_in_two_ways() -> None:
+    def read(*addresses: str) -> list[AllTypes]:
+        return list(AllTypes.objects.filter(address__in=addresses))
+
+    read("::1", "::2")
+    assert_as_djangos(lambda: read("::3", "0:0:0:0:0:0:0:3"))
+
+
+def test_an_instance_whose_key_is_a_text() -> None:
+    def read(key: Any) -> list[Book]:
+        return list(Book.objects.filter(author=Author(pk=key)))
+
+    read(1)
+    assert_as_djangos(lambda: read("2"))
+    list(Author(pk=1).books.all())
+    assert_as_djangos(lambda: list(Author(pk="2").books.all()))
+
+
+def test_a_key_of_0() -> None:
+    for pk in (1, 0, 2):
+        assert_as_djangos(lambda pk=pk: Author.objects.filter(pk=pk).count())
+        assert_as_djangos(lambda pk=pk: list(Book.objects.filter(author__in=[pk, 7])))
+
+
+class OwnKeyField(models.CharField):
+    """Of an application's own."""
+
+
+class Owner(models.Model):
+    code = OwnKeyField(max_length=5, primary_key=True)
+    objects = CacheManager()
+
+    class Meta:
+        app_label = "testapp"
+        apps = registry
+
+
+class Owned(models.Model):
+    owner = models.ForeignKey(Owner, models.CASCADE)
+    objects = CacheManager()
+
+    class Meta:
+        app_label = "testapp"
+        apps = registry
+
+
+def test_an_instance_whose_key_is_a_field_of_ones_own() -> None:
+    with tables(Owner, Owned):
+        for code in "abc":
+            Owner.objects.create(code=code)
+            Owned.objects.create(owner_id=code)
+        for code in "abc":
+            assert_as_djangos(lambda code=code: list(Owned.objects.filter(owner=Owner(code))))
+
+
+def test_a_read_within_a_read_is_not_taken_for_it() -> None:
+    def look(instance: Any, **_: Any) -> None:
+        next(Tag.objects.filter(pk=instance.pk).iterator())  # its rows aren't read to the end
+
+    post_init.connect(look, sender=Author)
+    try:
+        Author.objects.get(pk=2)
+        assert_as_djangos(lambda: Author.objects.get(pk=1), statements=2)
+    finally:
+        post_init.disconnect(look, sender=Author)
+
+
+def test_long_texts_are_not_kept() -> None:
+    selects._statements.clear()
+    for n in range(3):
+        list(AllTypes.objects.filter(Q(text=str(n) * selects.SIZE_MAX)))
+    assert not selects._statements
+    list(AllTypes.objects.filter(Q(text="short")))
+    assert selects._statements

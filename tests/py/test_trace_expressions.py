@@ -1,5 +1,6 @@
 """Annotations, Q trees and expressions in traced calls: Django's answer, a key for each content."""
 
+import datetime
 import decimal
 from collections.abc import Callable
 from typing import Any
@@ -23,7 +24,8 @@ from django.db.models import (
 )
 from django.db.models.functions import Coalesce, Concat, Floor, Length, Lower, Now, Round, Upper
 from django.db.models.lookups import Exact
-from django.test.utils import register_lookup
+from django.test.utils import override_settings, register_lookup
+from django.utils import timezone
 
 from observe import assert_cached, assert_hit, assert_right, portable
 from testapp.models import Author, Book, Country, Tag
@@ -287,3 +289,30 @@ def test_output_field_with_a_lookup_of_its_own() -> None:
     for _ in range(3):
         assert matching(own) == Author.plain.count()
     assert matching(models.IntegerField()) == 0
+
+
+@pytest.mark.databases("sqlite", "postgresql")  # MariaDB has to be told of time zones
+def test_aggregate_over_an_hour_of_the_current_time_zone() -> None:
+    noon = datetime.datetime(2020, 1, 1, 12, tzinfo=datetime.UTC)
+    Book.objects.update(published=noon)
+
+    def latest() -> Any:
+        return Book.objects.aggregate(hour=models.Max("published__hour"))["hour"]
+
+    for name, hour in (("UTC", 12), ("Asia/Tokyo", 21), ("America/New_York", 7), ("UTC", 12)):
+        with timezone.override(name):
+            assert [latest(), latest(), latest()] == [hour] * 3
+
+
+@pytest.mark.databases("sqlite", "postgresql")  # MariaDB gives the text back
+@pytest.mark.filterwarnings("ignore:.*received a naive datetime")
+def test_moment_in_the_time_zone_of_the_settings() -> None:
+    def read(text: str | None) -> list[Any]:
+        moment = Value(text, output_field=models.DateTimeField())
+        return list(Author.objects.annotate(x=moment).order_by("pk").values_list("pk", "x"))
+
+    for zone in ("UTC", "Asia/Tokyo", "America/New_York"):
+        with override_settings(TIME_ZONE=zone):
+            for _ in range(3):
+                assert_right(lambda: read("2020-01-01 00:00:00"))
+    assert_cached(lambda: read(None))

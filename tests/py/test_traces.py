@@ -9,12 +9,16 @@ import types
 import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
+from unittest import mock
 
 import pytest
 from django.db import connection, models
 from django.db.models import F, Q, QuerySet
+from django.db.models.functions import Random
+from django.db.models.signals import post_init
 
 from chains import end, run
+from django_cache_manager import policy
 from observe import (
     assert_cached,
     assert_hit,
@@ -24,6 +28,8 @@ from observe import (
     invalidate_all,
     portable,
 )
+from testapp.fields import registry, tables
+from testapp.managers import CacheManager
 from testapp.models import Author, Book, Country, Node, Shelf, Tag
 
 pytestmark = [pytest.mark.cached, pytest.mark.usefixtures("library", "fresh_shapes")]
@@ -448,3 +454,72 @@ def test_using_by_its_name(unbuilt: Callable[[Any], bool]) -> None:
         args, kwargs = wrong
         with pytest.raises(TypeError, match="unexpected keyword"):
             ranked(3).using(*args, **kwargs)
+
+
+def test_an_instance_with_a_key_that_django_refuses() -> None:
+    def written_by(key: Any) -> QuerySet[Book]:
+        return Book.objects.filter(author=Author(pk=key))
+
+    assert_cached(lambda: list(written_by(1)))
+    with pytest.raises(ValueError, match="expected a number"):
+        written_by("no number")
+
+
+class Shop(models.Model):
+    code = models.CharField(max_length=5, unique=True)
+    objects = CacheManager()
+
+    class Meta:
+        app_label = "testapp"
+        apps = registry
+
+
+class Sale(models.Model):
+    shop = models.ForeignKey(Shop, models.CASCADE, to_field="code")
+    objects = CacheManager()
+
+    class Meta:
+        app_label = "testapp"
+        apps = registry
+
+
+def test_an_instance_that_is_not_saved() -> None:
+    with tables(Shop, Sale):
+        Sale.objects.create(shop=Shop.objects.create(code="a"))
+        for _ in range(2):
+            assert Sale.objects.filter(shop=Shop(pk=1, code="a")).count() == 1
+        with pytest.raises(ValueError, match="must be saved"):
+            Sale.objects.filter(shop=Shop(code="a"))
+
+
+def test_a_slice_of_everything_is_none() -> None:
+    def ranked_from(start: int) -> QuerySet[Author]:
+        return Author.objects.all()[start:].filter(rank=1).order_by("pk")
+
+    assert_cached(lambda: list(ranked_from(0)))
+    with pytest.raises(TypeError, match="slice has been taken"):
+        ranked_from(3)
+
+
+def test_a_read_within_one_that_is_not_kept_is_not_its_answer() -> None:
+    def look(instance: Any, **_: Any) -> None:
+        Tag.objects.get(pk=1)
+
+    post_init.connect(look, sender=Book)
+    try:
+        for _ in range(3):
+            # Of random() nothing is kept.
+            for book in Book.objects.annotate(x=Random()).filter(pk=1):
+                assert type(book) is Book
+            with mock.patch.object(policy, "terms_of", return_value=policy.Terms(None, 1, True)):
+                assert type(Book.objects.get(pk=1)) is Book
+                assert_right(lambda: list(Book.objects.filter(pk=1)))
+    finally:
+        post_init.disconnect(look, sender=Book)
+
+
+def test_no_rows_are_no_chunks() -> None:
+    def chunks() -> Any:
+        return Author.objects.filter(rank=-55).query.get_compiler("default").execute_sql("multi")
+
+    assert [list(chunks()) for _ in range(3)] == [[], [], []]

@@ -84,6 +84,16 @@ class FickleField(models.IntegerField):
         return f"({sql} + random())", params
 
 
+case = ContextVar("case", default="upper")
+
+
+class CasedField(models.CharField):
+    """What is selected is for the reader to say, as his language might be."""
+
+    def select_format(self, compiler: Any, sql: str, params: Any) -> tuple[str, Any]:
+        return f"{case.get()}({sql})", params
+
+
 class Counting:
     """A descriptor that notes what is put there."""
 
@@ -159,6 +169,25 @@ class Fickle(models.Model):
 class Part(models.Model):
     odd = models.ForeignKey(Odd, models.CASCADE, related_name="parts")
     name = models.CharField(max_length=40, default="")
+    objects = CacheManager()
+
+    class Meta:
+        app_label = "testapp"
+        apps = registry
+
+
+class Cased(models.Model):
+    text = CasedField(max_length=40)
+    source = models.ForeignKey("self", models.CASCADE, null=True)
+    objects = CacheManager()
+
+    class Meta:
+        app_label = "testapp"
+        apps = registry
+
+
+class Remark(models.Model):
+    cased = models.ForeignKey(Cased, models.CASCADE)
     objects = CacheManager()
 
     class Meta:
