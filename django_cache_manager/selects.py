@@ -8,6 +8,7 @@ statements apart. Integers out of their column's range have another text, if any
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from django.db.models.sql.compiler import SQLAggregateCompiler, SQLCompiler
@@ -35,6 +36,9 @@ _READINGS: Final = "_cache_manager_readings"
 
 LIST_MAX: Final = 64
 """Values of an `in` lookup whose statement is kept: each number of them is another text."""
+
+STATEMENTS_MAX: Final = 2 * LIST_MAX
+"""Of one shape, with other values that its text may depend on."""
 
 SIZE_MAX: Final = 16384
 """Characters of a statement that is kept, and of the texts among its parameters."""
@@ -69,6 +73,8 @@ class Statement(NamedTuple):
 
 
 _statements = Memo()
+_counts: Counter[int] = Counter()
+"""Of the statements of a shape, by its number."""
 
 
 def known(trace: Trace, kind: int, connection: BaseDatabaseWrapper) -> SQLCompiler | None:
@@ -125,7 +131,7 @@ def first_row(compiler: SQLCompiler) -> dict[str, Any] | None:
 def learn(trace: Trace, kind: int, connection: BaseDatabaseWrapper, compiled: Compiled) -> None:
     """Keeps what Django has compiled for a trace."""
     identity = _identity(trace, kind, connection)
-    if identity is None or identity in _statements:
+    if identity is None or identity in _statements or not _has_room(trace):
         return
     compiler, text, parameters = compiled
     if not _is_djangos(compiler):
@@ -165,6 +171,14 @@ def learn(trace: Trace, kind: int, connection: BaseDatabaseWrapper, compiled: Co
         # What a number out of its column's range is compared to is no part of the text: such a
         # value among the parameters is another's.
         _statements.keep(identity, statement)
+
+
+def _has_room(trace: Trace) -> bool:
+    """Counts a shape's statements: those with ever new values in a Q don't push out all others."""
+    if not _statements:
+        _counts.clear()
+    _counts[trace.shape.number] += 1
+    return _counts[trace.shape.number] <= STATEMENTS_MAX
 
 
 def _reading(statement: Statement, compiler: SQLCompiler) -> Reading:

@@ -418,3 +418,13 @@ def test_long_texts_are_not_kept() -> None:
     assert not selects._statements
     list(AllTypes.objects.filter(Q(text="short")))
     assert selects._statements
+
+
+def test_ever_new_values_of_an_expression_push_out_nothing(compilers: mock.Mock) -> None:
+    Author.objects.get(pk=1)
+    for rank in range(2 * selects.STATEMENTS_MAX):
+        list(Author.objects.filter(Q(rank=rank)))
+    assert len(selects._statements) < selects.STATEMENTS_MAX + 8
+    compilers.reset_mock()
+    sent(lambda: Author.objects.get(pk=2))
+    assert not compilers.called
