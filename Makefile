@@ -115,8 +115,8 @@ $(VENV)/.sample: requirements/build.txt requirements/sample.txt | packages-build
 	@scripts/venv $(VENV) $^
 	@touch $@
 
-$(VENV)/.test: requirements/test.txt requirements/apps.txt $(VENV)/.sample
-	@scripts/venv $(VENV) requirements/test.txt requirements/apps.txt
+$(VENV)/.test: requirements/test.txt requirements/deploys.txt requirements/apps.txt $(VENV)/.sample
+	@scripts/venv $(VENV) requirements/test.txt requirements/deploys.txt requirements/apps.txt
 	@touch $@
 
 $(VENV)/.bench: requirements/bench.txt $(VENV)/.sample

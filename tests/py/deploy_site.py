@@ -2,7 +2,8 @@
 
 DEPLOY_FOLDER   folder of the segments and the SQLite file
 DEPLOY_CODE     "old", or "new": the version of the code whose model has one field more
-DEPLOY_WARM     "1": reads before the server forks, as a preloaded application may
+DEPLOY_WARM     "1": reads before the server forks, as a preloaded application may; "open": and
+                leaves its connection open
 QC_TEST_PG_PORT port of a PostgreSQL server; without it SQLite
 
 As a script: `create`, `add` and `drop` change the table, `prefork` is what celery's workers do.
@@ -11,6 +12,7 @@ As a script: `create`, `add` and `drop` change the table, `prefork` is what cele
 import json
 import multiprocessing
 import os
+import signal
 import sys
 import threading
 from typing import Any
@@ -44,7 +46,7 @@ settings.configure(
 )
 django.setup()
 
-from django.db import connection, connections, models  # noqa: E402
+from django.db import connection, connections, models, transaction  # noqa: E402
 from django.http import JsonResponse  # noqa: E402
 from django.urls import path  # noqa: E402
 
@@ -72,17 +74,32 @@ def here() -> dict[str, Any]:
     return {"pid": os.getpid(), "thread": threading.get_ident(), "hits": hits}
 
 
+def change(**values: Any) -> None:
+    Item.objects.filter(pk=1).update(**values)
+
+
+def die_in_a_write() -> None:
+    """As the kernel ends a process that takes too much memory."""
+    with transaction.atomic():
+        change(name="never committed")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
 def read(request: Any) -> JsonResponse:
     return JsonResponse({"rows": values(), **here()})
 
 
 def write(request: Any) -> JsonResponse:
     changed = {key: value for key, value in request.GET.items() if key in ("name", "level")}
-    Item.objects.filter(pk=1).update(**changed)
+    change(**changed)
     return JsonResponse({"rows": values(), **here()})
 
 
-urlpatterns = [path("read", read), path("write", write)]
+def die(request: Any) -> None:
+    die_in_a_write()
+
+
+urlpatterns = [path("read", read), path("write", write), path("die", die)]
 
 
 def statement(sql: str) -> None:
@@ -93,7 +110,7 @@ def statement(sql: str) -> None:
 def child(name: str) -> list[str]:
     """A task: what it finds, and what it finds after its own write."""
     before = values()[0]["name"]
-    Item.objects.filter(pk=1).update(name=name)
+    change(name=name)
     after = [values()[0]["name"] for _ in range(2)]
     connections.close_all()
     return [before, *after]
@@ -101,7 +118,7 @@ def child(name: str) -> list[str]:
 
 def prefork() -> None:
     """Reads, forks workers that read and write, and reads again."""
-    Item.objects.filter(pk=1).update(name="parent")
+    change(name="parent")
     found: list[Any] = [[values()[0]["name"] for _ in range(2)]]
     connections.close_all()
     with multiprocessing.get_context("fork").Pool(1) as first:
@@ -138,7 +155,8 @@ else:
     from django.core.wsgi import get_wsgi_application
 
     app, asgi = get_wsgi_application(), get_asgi_application()
-    if os.environ.get("DEPLOY_WARM") == "1":
+    if os.environ.get("DEPLOY_WARM"):
         for _ in range(2):
             values()
+    if os.environ.get("DEPLOY_WARM") != "open":
         connections.close_all()

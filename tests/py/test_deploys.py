@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 import servers
+from deploy_queue import queue
 from settings import KIND
 
 pytestmark = [pytest.mark.cached, pytest.mark.databases("sqlite", "postgresql")]
@@ -71,7 +72,9 @@ class Site(servers.Server):
         self.variables = environment(folder, **more)
 
     def command(self) -> list[str]:
-        return [sys.executable, *(part.format(port=self.port) for part in self.program)]
+        program, *_ = self.program
+        python = [] if Path(program).is_absolute() else [sys.executable]
+        return [*python, *(part.format(port=self.port) for part in self.program)]
 
     def account(self) -> dict[str, object]:
         return {"env": self.variables}
@@ -102,6 +105,11 @@ GUNICORN = [
     *("-m", "gunicorn", "--bind", "127.0.0.1:{port}"),
     *("--graceful-timeout", "2", "--no-control-socket"),
 ]
+UWSGI = [
+    str(Path(sys.executable).with_name("uwsgi")),
+    *("--http-socket", "127.0.0.1:{port}", "--module", "deploy_site:app", "--need-app"),
+    *("--master", "--processes", "2", "--die-on-term"),
+]
 UVICORN = ["-m", "uvicorn", "--port", "{port}", "--log-level", "warning", "deploy_site:asgi"]
 SERVERS = {
     "prefork": [*GUNICORN, "--workers", "2", "deploy_site:app"],
@@ -112,12 +120,16 @@ SERVERS = {
     "workers that are replaced": [
         *(*GUNICORN, "--workers", "2", "--max-requests", "7", "--preload", "deploy_site:app")
     ],
+    "uwsgi": UWSGI,  # loads the application before it forks
+    "uwsgi, loaded by each worker": [*UWSGI, "--lazy-apps"],
+    "uwsgi with threads": [*UWSGI, "--threads", "3"],
     "asgi": [*UVICORN, "--workers", "2"],
 }
 if (
     KIND == "postgresql"
 ):  # the servers are the same: what differs is what a fork does to a connection
-    SERVERS = {name: SERVERS[name] for name in ("prefork, preloaded", "prefork with threads")}
+    forked = ("prefork, preloaded", "prefork with threads", "uwsgi")
+    SERVERS = {name: SERVERS[name] for name in forked}
 
 
 @pytest.mark.parametrize("name", SERVERS)
@@ -181,9 +193,11 @@ def test_two_versions_of_the_code_never_mix(folder: Path) -> None:
                 caught.value.close()
 
 
-def test_killed_worker_is_replaced_and_sees_each_write(folder: Path) -> None:
-    with serving(folder, SERVERS["prefork, preloaded"], DEPLOY_WARM="1") as site:
-        for number in range(3):
+@pytest.mark.parametrize(("name", "kills"), [("prefork, preloaded", 3), ("uwsgi", 1)])
+def test_killed_worker_is_replaced_and_sees_each_write(folder: Path, name: str, kills: int) -> None:
+    """uwsgi waits a second before it replaces one that was killed soon after it began."""
+    with serving(folder, SERVERS[name], DEPLOY_WARM="1") as site:
+        for number in range(kills):
             os.kill(site.get("read")["pid"], signal.SIGKILL)
             for _ in range(20):
                 with contextlib.suppress(OSError):
@@ -191,3 +205,73 @@ def test_killed_worker_is_replaced_and_sees_each_write(folder: Path) -> None:
                     break
             for _ in range(4):
                 assert site.get("read")["rows"][0]["name"] == f"after {number}"
+        with pytest.raises(OSError):
+            site.get("die")
+        for _ in range(4):
+            assert site.get("read")["rows"][0]["name"] == f"after {number}"
+
+
+class Workers(Site):
+    """Two of celery's prefork pool; their parent has read, and its connection is open."""
+
+    count = 2
+
+    def __init__(self, folder: Path) -> None:
+        options = ("--pool", "prefork", "--concurrency", str(self.count), "--loglevel", "info")
+        program = ["-m", "celery", "--app", "deploy_celery", "worker", *options]
+        # By this variable celery knows that it has to see to Django's connections.
+        super().__init__(folder, program, DEPLOY_WARM="open", DJANGO_SETTINGS_MODULE="deploy_site")
+        self.queue = queue(str(folder))
+        self.meetings = 0
+
+    def ready(self) -> bool:
+        return "ready." in self.log()
+
+    def stop(self, with_signal: int = signal.SIGKILL) -> None:
+        """Its own way out takes six seconds. The pool ends with its parent."""
+        super().stop(signal.SIGKILL)
+
+    def call(self, task: str, *arguments: object) -> Any:
+        return self.queue.send_task(task, arguments)
+
+    def read_in_each(self) -> list[dict[str, Any]]:
+        self.meetings += 1
+        arguments = (f"meeting {self.meetings}", self.count)
+        tasks = [self.call("read", *arguments) for _ in range(self.count)]
+        return [task.get(timeout=30, interval=0.01) for task in tasks]
+
+    def write(self, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.call("write", name).get(timeout=30, interval=0.01)
+        return found
+
+
+@pytest.fixture
+def workers(folder: Path) -> Iterator[Workers]:
+    made = Workers(folder)
+    try:
+        made.start()
+        yield made
+    finally:
+        made.remove()
+
+
+def test_celery_workers_see_each_write(workers: Workers) -> None:
+    hits = workers.read_in_each()[0]["hits"]
+    for number in range(ROUNDS):
+        expected = [{"id": 1, "name": f"round {number}"}]
+        assert workers.write(f"round {number}")["rows"] == expected
+        found = workers.read_in_each()
+        assert [each["rows"] for each in found] == [expected, expected]
+        assert len({each["pid"] for each in found}) == Workers.count
+    assert max(each["hits"] for each in workers.read_in_each()) >= hits + ROUNDS
+
+
+def test_killed_celery_worker_harms_nobody(workers: Workers) -> None:
+    workers.write("before")
+    first = {each["pid"] for each in workers.read_in_each()}
+    workers.call("die")
+    found = workers.read_in_each()
+    assert len({each["pid"] for each in found} & first) < Workers.count
+    assert {each["rows"][0]["name"] for each in found} == {"before"}
+    workers.write("after")
+    assert {each["rows"][0]["name"] for each in workers.read_in_each()} == {"after"}
