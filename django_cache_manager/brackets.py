@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, TypeAlias
 
 from . import _engine, conf
+from .recovery import outlast_writes
 from .segments import registry, retire_at, segment_path, unseen_write_error
 
 if TYPE_CHECKING:
@@ -29,10 +30,12 @@ class Bracket:
     Not shared between threads.
     """
 
-    __slots__ = ("_abandoned", "_bypasses", "_marks", "_unseen")
+    __slots__ = ("_abandoned", "_bypasses", "_marks", "_unseen", "of_schema")
 
     def __init__(self, *marks: Mark) -> None:
         """`marks`: what has been marked already."""
+        self.of_schema = False
+        """Whether it may change what a write to a table touches besides it."""
         self._abandoned = False
         self._marks: list[Mark] = [*marks]
         self._bypasses: list[_engine.Bypass] = []
@@ -111,6 +114,8 @@ class Bracket:
         (PROTOCOL 6).
         """
         for segment, ticket, tables, database in self._marks:
+            if database and self.of_schema:
+                _outlast_writes(segment)
             settle_mark(segment, ticket, tables, database, self._abandoned)
         self._marks.clear()
         for bypass in self._bypasses:
@@ -130,6 +135,14 @@ class Bracket:
                 segment.engine.abandon_write(ticket)
             except _engine.SegmentError:
                 segment.engine.retire()
+
+
+def _outlast_writes(segment: OpenSegment) -> None:
+    try:
+        outlast_writes(segment)
+    except _engine.SegmentError as error:
+        logger.warning("a segment had no room for a note, so it is retired: %s", error)
+        segment.engine.retire()
 
 
 def settle_mark(

@@ -21,7 +21,7 @@ from .invalidation import announce
 from .isolation import LOSES_CACHE, Level, TransactionView
 from .overlay import Overlay
 from .plain_writes import UNFIT, PlainWrite
-from .scan_flags import ANY_TABLE, CONFIGURES, READ_ONLY
+from .scan_flags import ANY_TABLE, CHANGES_SCHEMA, CONFIGURES, READ_ONLY
 from .segments import OpenSegment, registry, retire_lost
 from .sessions import DriverSession, last_known, session_of
 
@@ -46,6 +46,8 @@ class ConnectionState:
         """Raised by whatever isn't a pure read (PROTOCOL 3.2)."""
         self.dirty: set[str] | None = set()
         """Tables written by the open transaction; None: any (PROTOCOL 2.2)."""
+        self.of_schema = False
+        """Whether the open transaction, or the statement that runs, may change the schema."""
         self.overlay = Overlay()
         self.view = TransactionView()
         """What the reads of the open transaction see."""
@@ -297,7 +299,10 @@ class ConnectionState:
         segment = self._segment()
         if segment is not None:
             self.look_round(segment)
+        looked = 0 if segment is None else segment.catalog_time
         tables = self._written(scan, segment)
+        of_schema = tables is EVERYTHING and self._may_change_schema(scan)
+        self.of_schema = of_schema or (before and self.of_schema)
         time = 0 if segment is None else segment.engine.clock()
         bracket = None
         if before or (tables != frozenset() and self.vendor.will_begin(driver)):
@@ -309,6 +314,9 @@ class ConnectionState:
                 bracket = self.mark(session, tables)
         elif tables != frozenset():
             bracket = self.mark(session, tables)
+            if self.widened(tables, segment, looked) is not tables:
+                tables = EVERYTHING
+                bracket.mark(session.facts, frozenset(), database=True)
         try:
             result = call()  # W2
             if self.vendor.drains:
@@ -316,9 +324,13 @@ class ConnectionState:
             elif self.vendor.unfinished(driver):
                 await_the_rest(wrapper)
         except BaseException as error:
+            if before:  # what an OR FAIL has written before the error stays
+                tables = self._as_it_ran(tables, segment, looked, before)
             self.failed(wrapper, bracket, tables, error, before, time, flags)
             raise
+        tables = self._as_it_ran(tables, segment, looked, before)
         self.close_bracket(bracket, tables, before, time, flags, None)
+        self.of_schema = self.of_schema or of_schema  # if the transaction began with it
         if wish is not None:
             isolation.changed(session, driver, self.view, wish)
         if self._committed and not before:
@@ -357,6 +369,40 @@ class ConnectionState:
         if not scan.writes:
             return EVERYTHING if scan.flags & _engine.WRITE else frozenset()
         return EVERYTHING if segment is None else segment.written(scan.writes)
+
+    @staticmethod
+    def widened(
+        tables: frozenset[str] | None, segment: OpenSegment | None, looked: int
+    ) -> frozenset[str] | None:
+        """EVERYTHING, if the catalog of `looked`, which `tables` are from, holds no longer."""
+        if not tables or segment is None or segment.engine.valid(_engine.DATABASE_CELL, looked):
+            return tables
+        return EVERYTHING
+
+    def _as_it_ran(
+        self,
+        tables: frozenset[str] | None,
+        segment: OpenSegment | None,
+        looked: int,
+        before: bool,
+    ) -> frozenset[str] | None:
+        """What a statement in a transaction may have written: it may have waited for one that made
+        a trigger, and run after (PROTOCOL 2.8)."""
+        if not before and not self.vendor.in_transaction(self.driver):
+            return tables
+        found = self.widened(tables, segment, looked)
+        if before and found is not tables:
+            self.soil(found)
+        return found
+
+    def _may_change_schema(self, scan: _engine.Scan) -> bool:
+        """Whether a statement that may write everything may also make a trigger or its like."""
+        return (
+            bool(scan.flags & CHANGES_SCHEMA)
+            or not scan.flags & ~READ_ONLY
+            or (bool(scan.flags & _engine.WRITE) and not scan.writes)
+            or not self._writes_nothing(scan)
+        )
 
     def _may_commit(self, flags: int, before: bool, tables: frozenset[str] | None) -> bool:
         """PROTOCOL 2.3: what may commit is bracketed with all dirty cells and the database's."""
@@ -489,6 +535,7 @@ class ConnectionState:
         self.view.began(self.next_level(), None if self.unfinished else time)
         self.begun_by_savepoint = False
         self.errored = False
+        self.of_schema = False
         self.dirty = set()
         self.overlay.clear()
 
@@ -553,6 +600,7 @@ class ConnectionState:
         else:
             wanted = tables
         bracket = Bracket()
+        bracket.of_schema = self.of_schema and tables is EVERYTHING
         try:
             bracket.mark(session.facts, wanted, database=tables is EVERYTHING)
             for facts in session.attached:

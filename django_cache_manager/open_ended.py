@@ -39,6 +39,7 @@ def _bracketed(state: ConnectionState, connection: BaseDatabaseWrapper) -> Itera
     session.doubtful = session.doubtful or not state.vendor.drains
     state.sequence += 1
     before = state.vendor.in_transaction(state.driver)
+    state.of_schema = True
     bracket = None
     if before or state.vendor.will_begin(state.driver):
         state.soil(EVERYTHING)

@@ -40,14 +40,20 @@ _monotonic = time.monotonic
 class PlainWrite:
     """What a statement's text writes in one database, while its catalog says so."""
 
-    __slots__ = ("catalog", "cells", "engine", "segment", "session", "tables")
+    __slots__ = ("catalog", "cells", "engine", "looked", "segment", "session", "tables")
 
     def __init__(
-        self, segment: OpenSegment, catalog: Catalog, session: bytes, tables: frozenset[str]
+        self,
+        segment: OpenSegment,
+        catalog: Catalog,
+        looked: int,
+        session: bytes,
+        tables: frozenset[str],
     ) -> None:
         self.segment = segment
         self.engine = segment.engine
         self.catalog = catalog
+        self.looked = looked
         self.session = session
         self.tables = tables
         self.cells = segment.cells(tables, False)
@@ -57,7 +63,6 @@ class PlainWrite:
         segment, vendor, driver, engine = self.segment, state.vendor, state.driver, self.engine
         if (
             segment.catalog is not self.catalog
-            or not engine.valid(_engine.DATABASE_CELL, segment.catalog_time)
             or _monotonic() - segment.proved_at >= PROOF_INTERVAL_SECONDS
             or state.pending
             or not vendor.in_autocommit(driver)
@@ -67,6 +72,10 @@ class PlainWrite:
             ticket = engine.begin_write(self.cells, self.session)  # W1
         except _engine.SegmentError:
             return UNFIT  # it is retired: the other way finds or makes the next
+        # After W1: a change of the schema that comes now sees this write (`outlast_writes`).
+        if not engine.valid(_engine.DATABASE_CELL, self.looked):
+            self._bracket(ticket).settle()
+            return UNFIT
         state.sequence += 1
         try:
             result = call()  # W2
@@ -78,7 +87,8 @@ class PlainWrite:
             state.failed(wrapper, self._bracket(ticket), self.tables, error)
             raise
         if vendor.in_transaction(driver):
-            state.close_bracket(self._bracket(ticket), self.tables, False, 0, 0, None)
+            tables = state.widened(self.tables, segment, self.looked)
+            state.close_bracket(self._bracket(ticket), tables, False, 0, 0, None)
         else:
             try:
                 engine.end_write(ticket)  # W3
@@ -107,7 +117,8 @@ def plan(session: DriverSession, sql: str, scan: _engine.Scan) -> PlainWrite | N
     segment = registry.find(session.facts)
     if segment is None:
         return None
-    tables = segment.written(scan.writes)
-    if not tables or segment.catalog is None:
+    looked = segment.catalog_time  # no later than that of the catalog which is asked
+    tables, catalog = segment.written(scan.writes), segment.catalog
+    if not tables or catalog is None:
         return None
-    return PlainWrite(segment, segment.catalog, session.facts.session, tables)
+    return PlainWrite(segment, catalog, looked, session.facts.session, tables)

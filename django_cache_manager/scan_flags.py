@@ -20,3 +20,6 @@ ANY_TABLE: Final = (
     | _engine.COPY_FROM
 )
 """May write any table."""
+
+CHANGES_SCHEMA: Final = _engine.UNKNOWN | _engine.DDL | _engine.ATTACH | _engine.DATABASE
+"""May change what a write to a table touches besides it."""
