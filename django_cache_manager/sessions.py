@@ -115,7 +115,11 @@ def session_of(vendor: Vendor, connection: BaseDatabaseWrapper, driver: Any) -> 
 def _identify(vendor: Vendor, connection: BaseDatabaseWrapper, driver: Any) -> DriverSession:
     in_transaction = vendor.in_transaction(driver)
     try:
-        return DriverSession(vendor.identify(connection, driver))
+        session = DriverSession(vendor.identify(connection, driver))
+        if vendor.drains:  # SQLite, whose OPTIONS may have prepared it
+            session.attached = vendor.attached(driver)  # type: ignore[attr-defined]
+            session.wild = vendor.has_temporary(driver)  # type: ignore[attr-defined]
+        return session
     except (connection.Database.Error, *_UNABLE) as error:
         logger.warning(
             "the database %r didn't tell what it is, so it is not cached: %s",

@@ -6,6 +6,7 @@ import itertools
 import os
 import weakref
 from collections import defaultdict
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -81,7 +82,9 @@ class SQLite:
         rows = driver.execute("PRAGMA database_list").fetchall()
         path = next((row[2] for row in rows if row[1] == "main"), "")
         if path and "vfs=" not in str(connection.settings_dict["NAME"]):
-            return self._file_facts(path)
+            facts = self._file_facts(path)
+            reason = self._why_prepared(driver)
+            return facts if reason is None else replace(facts, uncached=reason)
         name = _shared_name(str(connection.settings_dict["NAME"]))
         if name:
             number = self._shared.generation(name, connection, driver)
@@ -95,9 +98,19 @@ class SQLite:
             family=family.encode(errors="surrogatepass"),
             generation=private_generation() + b" %d" % number,
             private=True,
-            uncached="PRAGMA read_uncommitted is on" if uncommitted else None,
+            uncached="PRAGMA read_uncommitted is on" if uncommitted else self._why_prepared(driver),
             level=Level.SNAPSHOT,
         )
+
+    def _why_prepared(self, driver: Any) -> str | None:
+        """Why a new connection isn't cached by what its OPTIONS or a receiver made: `init_command`
+        may attach a database, or hide a table behind a temporary one."""
+        rows = driver.execute("PRAGMA database_list").fetchall()
+        if any(row[1] not in ("main", "temp") for row in rows):
+            return "its connections begin with an attached database"
+        if self.has_temporary(driver):
+            return "its connections begin with temporary tables, views or triggers"
+        return None
 
     def _file_facts(self, path: str) -> Facts:
         major, minor, inode, birth = _engine.file_identity(path)
@@ -209,6 +222,11 @@ class SQLite:
         """
         (journal,) = driver.execute("PRAGMA main.journal_mode").fetchall()[0]
         return set() if journal == "wal" and not _empty_log(driver) else set(sessions)
+
+    def has_temporary(self, driver: Any) -> bool:
+        """Whether there are temporary tables, views or triggers: what a write touches can't be told
+        then."""
+        return driver.execute("SELECT 1 FROM sqlite_temp_master LIMIT 1").fetchone() is not None
 
     def attached(self, driver: Any) -> list[Facts]:
         """The files of ATTACHed databases: a write on this connection may be to one of them."""

@@ -2,16 +2,19 @@
 temporary tables.
 """
 
+import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from django.db import OperationalError, connection, connections, transaction
+from django.db import IntegrityError, OperationalError, connection, connections, transaction
+from django.db.backends.signals import connection_created
 
 from observe import assert_hit, assert_right, count_sql
-from settings import FOLDER, PLAIN
-from testapp.actions import add_tag, labels, name_of, names, rename, sql
+from settings import DATABASES, FOLDER, PLAIN
+from testapp.actions import add_tag, close, labels, name_of, names, rename, sql
 from testapp.models import Author, Tag
 from worker import OtherProcess, RollBack, names_there
 
@@ -287,6 +290,78 @@ def test_attached_table_of_the_same_name(tmp_path: Path) -> None:
     sql("DETACH DATABASE fresh")
 
 
+@pytest.fixture
+def prepared(tmp_path: Path) -> Iterator[Callable[[str], OtherProcess]]:
+    """Makes another process whose connections begin with a command of their OPTIONS."""
+    made: list[OtherProcess] = []
+
+    def make(command: str) -> OtherProcess:
+        options = {**DATABASES["default"]["OPTIONS"], "init_command": command}
+        databases = {**DATABASES, "default": {**DATABASES["default"], "OPTIONS": options}}
+        settings = json.dumps({"DATABASES": databases})
+        made.append(OtherProcess(tmp_path / "log", {"QC_TEST_SETTINGS": settings}))
+        return made[0]
+
+    yield make
+    for other in made:
+        other.stop()
+
+
+PREPARED = "CREATE TEMP {} testapp_author AS SELECT * FROM main.testapp_author WHERE id > 2"
+
+
+@pytest.mark.databases("sqlite-wal")
+@pytest.mark.parametrize("kind", ["TABLE", "VIEW"])
+def test_what_a_connection_begins_with_hides_the_table(
+    prepared: Callable[[str], OtherProcess], kind: str
+) -> None:
+    all_of_them = assert_right(names)
+    other = prepared(PREPARED.format(kind))
+    for _ in range(2):
+        assert names_there(other) == all_of_them[2:]
+        assert names() == all_of_them
+    other.call(close)  # nor is anything served while there is no connection
+    assert names_there(other) == all_of_them[2:]
+
+
+@pytest.mark.databases("sqlite-wal")
+def test_database_that_is_attached_from_the_beginning(
+    prepared: Callable[[str], OtherProcess],
+) -> None:
+    Author.objects.using("other").create(pk=1, name="there")
+    assert name_of(1, "other") == name_of(1, "other") == "there"
+    other = prepared(f"ATTACH '{FOLDER / 'other.sqlite3'}' AS elsewhere")
+    other.call(names)
+    other.call(sql, "UPDATE elsewhere.testapp_author SET name = 'attached'")
+    assert name_of(1, "other") == "attached"
+
+
+def begin_with_a_trigger() -> None:
+    """As a receiver of connection_created may, and an extension that is loaded."""
+
+    def receiver(connection: Any, **_: object) -> None:
+        connection.connection.execute(
+            "CREATE TEMP TRIGGER loud AFTER UPDATE ON main.testapp_tag BEGIN"
+            " UPDATE testapp_author SET name = 'triggered' WHERE id = 1; END"
+        )
+
+    connection.close()
+    connection_created.connect(receiver, weak=False)
+
+
+@pytest.mark.databases("sqlite-wal")
+def test_temporary_trigger_that_a_connection_begins_with(
+    prepared: Callable[[str], OtherProcess],
+) -> None:
+    names()
+    other = prepared("PRAGMA journal_mode=WAL")
+    other.call(begin_with_a_trigger)
+    other.call(add_tag, "new")
+    assert_right(names)
+    other.call(sql, "UPDATE testapp_tag SET label = 'newer' WHERE label = 'new'")
+    assert names()[0] == "triggered"
+
+
 def test_trigger_of_the_database_is_part_of_the_write(other: OtherProcess) -> None:
     sql(
         "CREATE TRIGGER loud AFTER UPDATE OF label ON testapp_tag BEGIN"
@@ -299,6 +374,93 @@ def test_trigger_of_the_database_is_part_of_the_write(other: OtherProcess) -> No
         assert names()[0] == names_there(other)[0] == "triggered"
     finally:
         sql("DROP TRIGGER loud")
+
+
+def test_trigger_of_a_view_is_part_of_the_write(other: OtherProcess) -> None:
+    sql("CREATE VIEW loud AS SELECT id, name FROM testapp_author")
+    sql(
+        "CREATE TRIGGER instead INSTEAD OF UPDATE ON loud BEGIN"
+        " UPDATE testapp_author SET name = NEW.name WHERE id = OLD.id; END"
+    )
+    try:
+        names()
+        names_there(other)
+        sql("UPDATE loud SET name = 'by the view' WHERE id = 1")
+        assert names()[0] == names_there(other)[0] == "by the view"
+    finally:
+        sql("DROP VIEW loud")
+
+
+def test_triggers_that_fire_triggers_are_part_of_the_write(
+    other: OtherProcess, settings_of_cache: Callable[..., None]
+) -> None:
+    """The first is declared, the second isn't; the third fires itself."""
+    settings_of_cache(TRIGGERS={"testapp_tag": ["testapp_country"]})
+    sql(
+        "CREATE TRIGGER first AFTER UPDATE ON testapp_tag BEGIN"
+        " UPDATE testapp_country SET name = name || '!'; END"
+    )
+    sql(
+        "CREATE TRIGGER second AFTER UPDATE ON testapp_country BEGIN"
+        " UPDATE testapp_author SET name = 'triggered' WHERE id = 1; END"
+    )
+    sql(
+        "CREATE TRIGGER third AFTER UPDATE ON testapp_author WHEN NEW.id < 6 BEGIN"
+        " UPDATE testapp_author SET name = 'in turn' WHERE id = NEW.id + 1; END"
+    )
+    try:
+        names()
+        names_there(other)
+        sql("PRAGMA recursive_triggers = ON")
+        Tag.objects.filter(label="roman").update(label="novel")
+        assert names_there(other) == ["triggered", *["in turn"] * 5]
+        assert_right(names)
+    finally:
+        for name in ("first", "second", "third"):
+            sql(f"DROP TRIGGER {name}")
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_trigger_that_raises(other: OtherProcess, kept: bool) -> None:
+    """After RAISE(FAIL) what was written before it stays, also in a transaction that goes on."""
+    sql(
+        "CREATE TRIGGER loud AFTER UPDATE ON testapp_tag BEGIN"
+        " UPDATE testapp_author SET name = 'triggered' WHERE id = 1;"
+        f" SELECT RAISE({'FAIL' if kept else 'ABORT'}, 'no'); END"
+    )
+    expected = "triggered" if kept else "Ánna"
+    try:
+        for raw_transaction in (True, False):
+            rename("Ánna")
+            names()
+            names_there(other)
+            if raw_transaction:
+                sql("BEGIN")
+            with pytest.raises(IntegrityError):
+                sql("UPDATE testapp_tag SET label = label || '!'")
+            assert names()[0] == expected
+            if raw_transaction:
+                sql("COMMIT")
+            assert names()[0] == names_there(other)[0] == expected
+    finally:
+        sql("DROP TRIGGER loud")
+
+
+@pytest.mark.parametrize("of", ["fts5(body)", "rtree(body, low, high)"])
+def test_tables_of_a_virtual_table_fall_with_it(other: OtherProcess, of: str) -> None:
+    """They are tables like others, and nothing says that a write to it is one to them."""
+    content = "words_content" if of.startswith("fts5") else "words_rowid"
+
+    def kept() -> list[int]:
+        return [row.pk for row in Author.objects.raw(f"SELECT count(*) AS id FROM {content}")]
+
+    sql(f"CREATE VIRTUAL TABLE words USING {of}")
+    try:
+        assert kept() == assert_hit(kept) == [0]
+        sql(f"INSERT INTO words VALUES ({'1' if of.startswith('fts5') else '1, 2, 3'})")
+        assert kept() == [1]
+    finally:
+        sql("DROP TABLE words")
 
 
 def test_hand_made_cascade_is_part_of_the_write(other: OtherProcess) -> None:
