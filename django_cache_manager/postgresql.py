@@ -76,6 +76,46 @@ WHERE p.provolatile = 'v'
            AND d.objid = p.oid AND d.deptype = 'e'))
 """
 
+# Tables whose rows are made or checked by a volatile function of the user's, which may write: in
+# a default, a constraint, a policy, or those of a domain that a column is of, however deep. Below
+# 16384 are the oids of what initdb has made.
+_CALLERS = """
+WITH RECURSIVE call AS (
+    SELECT d.classid, d.objid, p.proname::text AS name
+    FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_proc p ON p.oid = d.refobjid
+    WHERE d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND p.provolatile = 'v'
+      AND p.oid >= 16384 AND d.classid IN ('pg_catalog.pg_attrdef'::pg_catalog.regclass,
+                        'pg_catalog.pg_constraint'::pg_catalog.regclass,
+                        'pg_catalog.pg_policy'::pg_catalog.regclass,
+                        'pg_catalog.pg_type'::pg_catalog.regclass)
+      AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend e
+                      WHERE e.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass
+                        AND e.objid = p.oid AND e.deptype = 'e')
+), kind(oid, name) AS (
+    SELECT c.contypid, call.name FROM call JOIN pg_catalog.pg_constraint c
+        ON c.oid = call.objid AND c.contypid <> 0
+    WHERE call.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass
+    UNION
+    SELECT t.oid, call.name FROM call JOIN pg_catalog.pg_type t
+        ON t.oid = call.objid AND t.typtype = 'd'
+    WHERE call.classid = 'pg_catalog.pg_type'::pg_catalog.regclass
+    UNION
+    SELECT t.oid, kind.name FROM kind JOIN pg_catalog.pg_type t
+        ON t.oid >= 16384 AND (kind.oid IN (t.typbasetype, t.typelem) OR t.typrelid IN
+           (SELECT attrelid FROM pg_catalog.pg_attribute WHERE atttypid = kind.oid))
+)
+SELECT a.adrelid, call.name FROM call JOIN pg_catalog.pg_attrdef a ON a.oid = call.objid
+WHERE call.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass
+UNION
+SELECT c.conrelid, call.name FROM call JOIN pg_catalog.pg_constraint c ON c.oid = call.objid
+WHERE call.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass
+UNION
+SELECT p.polrelid, call.name FROM call JOIN pg_catalog.pg_policy p ON p.oid = call.objid
+WHERE call.classid = 'pg_catalog.pg_policy'::pg_catalog.regclass
+UNION
+SELECT a.attrelid, kind.name FROM kind JOIN pg_catalog.pg_attribute a ON a.atttypid = kind.oid
+"""
+
 # Volatile, and yet they write no row.
 _WRITE_NOTHING = frozenset(
     """Random setseed clock_timestamp timeofday nextval setval currval lastval gen_random_uuid
@@ -244,6 +284,9 @@ class PostgreSQL:
                     else "has rules"
                 )
                 triggered[folded] = f"{name} {cause}"
+        for oid, function in _query(driver, _CALLERS):
+            if oid in names:
+                triggered.setdefault(names[oid], f"{names[oid]} calls the function {function}")
         cascades: defaultdict[str, set[str]] = defaultdict(set)
         for target, source in _query(driver, _CASCADES):
             if target in names and source in names:

@@ -3,7 +3,7 @@ that end.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from django.db import (
@@ -15,7 +15,7 @@ from django.db import (
 )
 
 import servers
-from observe import assert_hit, assert_right, count_sql, invalidate_all, uncached
+from observe import assert_hit, assert_not_cached, assert_right, count_sql, invalidate_all, uncached
 from settings import KIND
 from testapp.actions import add_tag, labels, name_of, names, rename, sql
 from testapp.models import Author, Book, Reader, Tag
@@ -306,6 +306,120 @@ def test_function_that_a_write_calls_is_part_of_it(other: OtherProcess) -> None:
         sql("DROP FUNCTION calling()")
 
 
+@pytest.mark.parametrize(
+    "place", ["ADD COLUMN made text DEFAULT calling()", "ADD CHECK (calling() = 'it')", "a domain"]
+)
+def test_function_that_a_table_calls_is_part_of_the_write(other: OtherProcess, place: str) -> None:
+    """As a default that counts in a table of its own."""
+    sql(
+        "CREATE FUNCTION calling() RETURNS text LANGUAGE plpgsql AS $$ BEGIN"
+        " UPDATE testapp_author SET name = 'called ' || name WHERE id = 1; RETURN 'it'; END $$"
+    )
+    sql("CREATE TABLE counted (id integer)")
+    try:
+        if place == "a domain":
+            sql("CREATE DOMAIN checked AS integer CHECK (calling() = 'it')")
+            sql("ALTER TABLE counted ADD COLUMN made checked")
+            insert = "INSERT INTO counted (id, made) VALUES (1, 1)"
+        else:
+            sql(f"ALTER TABLE counted {place}")
+            insert = "INSERT INTO counted (id) VALUES (1)"
+        names()
+        names_there(other)
+        sql(insert)
+        truth = sql("SELECT name FROM testapp_author WHERE id = 1")
+        assert truth != [("Ánna",)]
+        assert [(names()[0],)] == [(names_there(other)[0],)] == truth
+    finally:
+        sql("DROP TABLE counted")
+        sql("DROP FUNCTION calling() CASCADE")
+        sql("DROP DOMAIN IF EXISTS checked")
+
+
+@pytest.mark.cached
+def test_partitions_are_not_cached_and_their_writes_are_writes_to_all(other: OtherProcess) -> None:
+    def kept() -> list[int]:
+        return [row.pk for row in Author.objects.raw("SELECT id FROM parts ORDER BY id")]
+
+    def of_one() -> list[int]:
+        return [row.pk for row in Author.objects.raw("SELECT id FROM parts_low ORDER BY id")]
+
+    sql("CREATE TABLE parts (id integer) PARTITION BY RANGE (id)")
+    sql("CREATE TABLE parts_low PARTITION OF parts FOR VALUES FROM (0) TO (100)")
+    sql(
+        "CREATE FUNCTION loud() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " UPDATE testapp_author SET name = 'triggered' WHERE id = 1; RETURN NULL; END $$"
+    )
+    sql("CREATE TRIGGER loud AFTER INSERT ON parts FOR EACH ROW EXECUTE FUNCTION loud()")
+    try:
+        assert assert_not_cached(kept) == assert_not_cached(of_one) == []
+        names_there(other)
+        names()
+        sql("INSERT INTO parts VALUES (1)")
+        assert names()[0] == names_there(other)[0] == "triggered"
+        sql("INSERT INTO parts_low VALUES (2)")
+        assert kept() == of_one() == [1, 2]
+    finally:
+        sql("DROP TABLE parts")
+        sql("DROP FUNCTION loud()")
+
+
+HAND_MADE = [
+    ("ON DELETE CASCADE", "ON DELETE CASCADE", "DELETE FROM masters", []),
+    ("ON DELETE SET NULL", "ON UPDATE SET NULL", "DELETE FROM masters", [0]),
+    ("ON UPDATE CASCADE", "ON UPDATE CASCADE", "UPDATE masters SET id = 9", [9]),
+    ("ON UPDATE SET NULL", "ON UPDATE SET NULL", "UPDATE masters SET id = 9", [0]),
+]
+
+
+@pytest.mark.cached
+@pytest.mark.parametrize(("first", "second", "write", "expected"), HAND_MADE)
+def test_hand_made_cascade_is_part_of_the_write(
+    other: OtherProcess, first: str, second: str, write: str, expected: list[int]
+) -> None:
+    sql("CREATE TABLE masters (id integer PRIMARY KEY)")
+    sql(f"CREATE TABLE middle (id integer UNIQUE REFERENCES masters (id) {first})")
+    sql(f"CREATE TABLE by_hand (id integer REFERENCES middle (id) {second})")
+    try:
+        for table in ("masters", "middle", "by_hand"):
+            sql(f"INSERT INTO {table} VALUES (6)")
+        other.call(owners)
+        assert owners() == assert_hit(owners) == [6]
+        add_tag("another")  # a write elsewhere leaves it
+        assert assert_hit(owners) == [6]
+        sql(write)
+        assert [int(pk) for _, pk in other.call(owners)[2]] == owners() == expected
+    finally:
+        sql("DROP TABLE by_hand, middle, masters")
+
+
+def owners() -> list[int]:
+    statement = "SELECT coalesce(id, 0) AS id FROM by_hand"
+    return [row.pk for row in Author.objects.raw(statement)]
+
+
+def test_rules_are_part_of_the_write(other: OtherProcess) -> None:
+    sql(
+        "CREATE RULE loud AS ON UPDATE TO testapp_tag DO ALSO"
+        " UPDATE testapp_author SET name = 'ruled' WHERE id = 1"
+    )
+    sql("CREATE VIEW some_tags AS SELECT id, label FROM testapp_tag")
+    sql(
+        "CREATE RULE instead AS ON INSERT TO some_tags DO INSTEAD"
+        " UPDATE testapp_author SET name = NEW.label WHERE id = 1"
+    )
+    try:
+        names()
+        names_there(other)
+        Tag.objects.filter(label="roman").update(label="novel")
+        assert names()[0] == names_there(other)[0] == "ruled"
+        sql("INSERT INTO some_tags (label) VALUES ('by the view')")
+        assert names()[0] == names_there(other)[0] == "by the view"
+    finally:
+        sql("DROP VIEW some_tags")
+        sql("DROP RULE loud ON testapp_tag")
+
+
 def test_partition_and_inheritance(other: OtherProcess) -> None:
     sql("CREATE TABLE young (CHECK (rank > 90)) INHERITS (testapp_author)")
     try:
@@ -331,13 +445,27 @@ def test_rule_and_updatable_view_are_part_of_the_write(other: OtherProcess) -> N
         sql("DROP VIEW some_authors")
 
 
-def test_materialized_view_falls_at_refresh() -> None:
-    sql("CREATE MATERIALIZED VIEW counts AS SELECT 1 AS id, count(*) AS n FROM testapp_author")
+@pytest.mark.cached
+@pytest.mark.parametrize("declared", [False, True])
+def test_materialized_view_falls_at_refresh(
+    other: OtherProcess, settings_of_cache: Callable[..., None], declared: bool
+) -> None:
+    def counted() -> list[int]:
+        return [row.pk for row in Author.objects.raw("SELECT n AS id FROM counts")]
+
+    sql("CREATE MATERIALIZED VIEW counts AS SELECT count(*) AS n FROM testapp_author")
+    if declared:
+        settings_of_cache(VIEWS={"counts": ["testapp_author"]})
     try:
-        before = sql("SELECT n FROM counts")
+        if declared:
+            counted()
+            assert assert_hit(counted) == [6]
+        else:
+            assert assert_not_cached(counted) == [6]
         Author.objects.create(name="one more")
-        sql("REFRESH MATERIALIZED VIEW counts")
-        assert (before, sql("SELECT n FROM counts")) == ([(6,)], [(7,)])
+        assert counted() == [6]
+        other.call(sql, "REFRESH MATERIALIZED VIEW counts")
+        assert counted() == [7]
     finally:
         sql("DROP MATERIALIZED VIEW counts")
 
