@@ -446,6 +446,21 @@ def test_trigger_that_raises(other: OtherProcess, kept: bool) -> None:
         sql("DROP TRIGGER loud")
 
 
+@pytest.mark.cached
+@pytest.mark.usefixtures("spoiled_connection")
+def test_function_of_spatialite_that_changes_the_schema_is_a_write() -> None:
+    connection.ensure_connection()
+    connection.connection.create_function("CreateSpatialIndex", 2, lambda *_: 1)
+    connection.connection.create_function("GeometryType", 1, lambda _: "POINT")
+    names()
+    sql("SELECT GeometryType(name) FROM testapp_author")
+    assert_hit(names)
+    sql("SELECT CreateSpatialIndex('testapp_author', 'place')")
+    with count_sql() as log:
+        names()
+    assert log
+
+
 @pytest.mark.parametrize("of", ["fts5(body)", "rtree(body, low, high)"])
 def test_tables_of_a_virtual_table_fall_with_it(other: OtherProcess, of: str) -> None:
     """They are tables like others, and nothing says that a write to it is one to them."""
