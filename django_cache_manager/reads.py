@@ -22,7 +22,7 @@ from django.utils.asyncio import async_unsafe
 from . import _engine, captures, conf, keys, policy, stores
 from .connection_state import ConnectionState, state_of
 from .dependencies import Dependencies, Uncacheable, names_the_moment, read_dependencies
-from .results import Hit, Result, own_rows
+from .results import Hit, Result, own_rows, reading_of
 from .segments import OpenSegment, registry
 
 if TYPE_CHECKING:
@@ -246,6 +246,11 @@ class _Read:
         """Raises Uncacheable."""
         return judge(self.sql, dialect, False, partial(read_dependencies, self.compiler))
 
+    def _goes_to_l1(self) -> bool:
+        """Whether L1 keeps a result by its SQL: not if it has the answer by a trace."""
+        reading = reading_of(self.compiler)
+        return reading is None or not reading.is_remembered() or policy.least_timeout() is not None
+
     @staticmethod
     def _own(place: _Place) -> bool:
         return place.state.dirty is None or bool(place.state.dirty)
@@ -256,7 +261,7 @@ class _Read:
         if limit is None:
             return None
         if not self._own(place):
-            found = stores.find(segment, place.key, limit)  # Hit
+            found = stores.find(segment, place.key, limit, self._goes_to_l1())  # Hit
             if found is not None:
                 captures.note_result(place.facts, segment, found)
             return found
@@ -354,7 +359,8 @@ class _Read:
             if result.keepable and not state.errored:
                 state.overlay.put(place.key, result)  # F3, for this transaction alone
         else:
-            stores.keep(segment, place.key, result, encoded, terms.timeout)  # F3
+            local = self._own(place) or self._goes_to_l1()
+            stores.keep(segment, place.key, result, encoded, terms.timeout, local)  # F3
             captures.note_result(place.facts, segment, result)
         return result
 

@@ -96,6 +96,10 @@ class Reading:
         self.items: dict[Any, Any] = {}
         """By the recipe in iterables.py, what makes items of the rows."""
 
+    def is_remembered(self) -> bool:
+        """Whether its converted rows can be kept: then a traced queryset's answer is."""
+        return not self.is_composite and (not self.converters or self.signature is not None)
+
 
 def reading_of(compiler: SQLCompiler) -> Reading | None:
     """Of a statement that was known before it was compiled (selects.py)."""

@@ -98,8 +98,9 @@ def keeps_nothing() -> bool:
     return kind is None or issubclass(kind, DummyCache)
 
 
-def find(segment: OpenSegment, key: bytes, limit: int) -> Result | None:
-    """A result that holds now and is no later than `limit`; None is a miss.
+def find(segment: OpenSegment, key: bytes, limit: int, to_l1: bool = True) -> Result | None:
+    """A result that holds now and is no later than `limit`; None is a miss. What L2 has is put in
+    L1 too, if `to_l1`.
 
     Counted in the segment.
     """
@@ -117,7 +118,8 @@ def find(segment: OpenSegment, key: bytes, limit: int) -> Result | None:
         return None
     rows, cells, at, encoded_size = entry
     result = Result(rows, cells, at, encoded_size)
-    _keep_local(local, segment, key, result, policy.least_timeout())
+    if to_l1:
+        _keep_local(local, segment, key, result, policy.least_timeout())
     return result
 
 
@@ -142,9 +144,14 @@ def keep_answer(
 
 
 def keep(
-    segment: OpenSegment, key: bytes, result: Result, encoded: bytes, timeout: float | None
+    segment: OpenSegment,
+    key: bytes,
+    result: Result,
+    encoded: bytes,
+    timeout: float | None,
+    to_l1: bool = True,
 ) -> None:
-    """Stores in L2 and L1, for `timeout` seconds at the most.
+    """Stores in L2, and in L1 if `to_l1`, for `timeout` seconds at the most.
 
     What is too large or meets a busy shard is left out.
     """
@@ -156,7 +163,8 @@ def keep(
         packed = _engine.pack_entry(key, result.cells, result.time, encoded)
         name = _backend_name(segment, key)
         _backend.call(alias, lambda cache: cache.set(name, packed, timeout))
-    _keep_local(_local.ready(), segment, key, result, timeout)
+    if to_l1:
+        _keep_local(_local.ready(), segment, key, result, timeout)
 
 
 def _keep_local(

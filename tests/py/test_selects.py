@@ -17,7 +17,7 @@ from django.db.models.signals import post_init
 from django.db.models.sql import Query
 from django.db.models.sql.compiler import SQLCompiler
 
-from django_cache_manager import selects
+from django_cache_manager import selects, stores
 from observe import Statements, in_another_thread, invalidate_all, portable, sent_by, uncached
 from testapp.fields import registry, tables
 from testapp.managers import CacheManager
@@ -428,3 +428,14 @@ def test_ever_new_values_of_an_expression_push_out_nothing(compilers: mock.Mock)
     compilers.reset_mock()
     sent(lambda: Author.objects.get(pk=2))
     assert not compilers.called
+
+
+def test_l1_holds_what_a_known_statement_reads_once() -> None:
+    Author.objects.get(pk=1)
+    before = stores.local_stats()["entries"]
+    Author.objects.get(pk=2)
+    assert stores.local_stats()["entries"] == before + 1
+    with transaction.atomic():
+        Tag.objects.create(label="written")  # no trace answers from now on
+        Author.objects.get(pk=2)
+        assert stores.local_stats()["entries"] == before + 2
