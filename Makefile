@@ -182,7 +182,8 @@ test-databases: setup-test
 
 test-newest: setup-test
 	@echo "== fields, raw() and compiled statements on the newest Django, where a Python for it is at hand"
-	@scripts/test-pythons $(addprefix tests/py/,test_fields.py test_raw.py test_inserts.py test_updates.py)
+	@scripts/test-pythons $(addprefix tests/py/,test_fields.py test_database_cascades.py test_raw.py test_inserts.py \
+	  test_updates.py test_selects.py)
 
 test-pythons: setup-test
 	@echo "== Python tests on other Pythons"

@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from . import _engine, conf, isolation, plain_writes, recovery, sql_functions
+from . import _engine, conf, effects, isolation, plain_writes, recovery
 from .brackets import Bracket
 from .cursors import UNKNOWN_SCAN, BufferedCursor, answer, await_the_rest, text_of
+from .effects import EVERYTHING
 from .identity import Facts, Vendor, vendor_of
 from .invalidation import announce
 from .isolation import LOSES_CACHE, Level, TransactionView
 from .overlay import Overlay
 from .plain_writes import UNFIT, PlainWrite
-from .scan_flags import ANY_TABLE, CHANGES_SCHEMA, CONFIGURES, READ_ONLY
+from .scan_flags import CONFIGURES, READ_ONLY
 from .segments import OpenSegment, registry, retire_lost
 from .sessions import DriverSession, last_known, session_of
 
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from django.db.backends.utils import CursorWrapper
-
-EVERYTHING: Final = None
-"""Stands for "may be any table" where a set of tables is meant."""
 
 
 class ConnectionState:
@@ -212,7 +210,8 @@ class ConnectionState:
         session = self.meet(connection)
         text = sql if type(sql) is str else text_of(wrapper, sql)
         scan = _engine.scan(text, self.vendor.dialect)
-        if scan.flags & _engine.READ and not scan.flags & ~READ_ONLY and self._writes_nothing(scan):
+        is_read = scan.flags & _engine.READ and not scan.flags & ~READ_ONLY
+        if is_read and effects.write_nothing(self, scan):
             return self._read(wrapper, scan, call)
         if session is None and self.connecting and not scan.flags & ~CONFIGURES:
             return call()
@@ -229,7 +228,8 @@ class ConnectionState:
         call: Callable[[], Any],
     ) -> Any:
         """Runs it the short way if it can, and remembers that."""
-        found = plain_writes.plan(session, text, scan) if self._writes_nothing(scan) else None
+        fits = effects.write_nothing(self, scan)
+        found = plain_writes.plan(session, text, scan) if fits else None
         if found is None:
             return UNFIT
         if len(self.plain_writes) >= plain_writes.MEMO_STATEMENTS:
@@ -264,25 +264,6 @@ class ConnectionState:
             self.view.answered = True  # it has taken its snapshot (PROTOCOL 4.1)
         return answer(wrapper, result)
 
-    def _writes_nothing(self, scan: _engine.Scan) -> bool:
-        """Whether the functions that a statement calls write no row, those in MySQL's views
-        included (PROTOCOL 2.8)."""
-        views = self.vendor.dialect == _engine.MYSQL
-        if self.vendor.dialect == _engine.SQLITE or self.session is None:
-            return True
-        if not scan.functions and not (views and scan.reads):
-            return True
-        catalog, segment = None, self._segment()
-        if segment is not None:
-            catalog = segment.current_catalog()
-            free = not self.vendor.in_transaction(self.driver)
-            if catalog is None and free and not self.vendor.will_begin(self.driver):
-                catalog = segment.read_catalog(self.driver)
-        if views and catalog is not None and not catalog.suspect_views.isdisjoint(scan.reads):
-            return False
-        suspect = None if catalog is None else catalog.suspect_functions
-        return sql_functions.write_nothing(scan.functions, suspect, self.vendor.dialect)
-
     def _effect(
         self,
         wrapper: CursorWrapper,
@@ -296,12 +277,12 @@ class ConnectionState:
         before = self.vendor.in_transaction(driver)
         wish = isolation.asked(session, driver, text, flags) if flags & LOSES_CACHE else None
         session.doubt(flags)
-        segment = self._segment()
+        segment = self.segment()
         if segment is not None:
             self.look_round(segment)
         looked = 0 if segment is None else segment.catalog_time
-        tables = self._written(scan, segment)
-        of_schema = tables is EVERYTHING and self._may_change_schema(scan)
+        tables = effects.written(self, scan, segment)
+        of_schema = tables is EVERYTHING and effects.may_change_schema(self, scan)
         self.of_schema = of_schema or (before and self.of_schema)
         time = 0 if segment is None else segment.engine.clock()
         bracket = None
@@ -314,7 +295,7 @@ class ConnectionState:
                 bracket = self.mark(session, tables)
         elif tables != frozenset():
             bracket = self.mark(session, tables)
-            if self.widened(tables, segment, looked) is not tables:
+            if effects.widened(tables, segment, looked) is not tables:
                 tables = EVERYTHING
                 bracket.mark(session.facts, frozenset(), database=True)
         try:
@@ -359,26 +340,6 @@ class ConnectionState:
         self.close_bracket(bracket, tables, before, time, flags, error)
         self.after_error(error)
 
-    def _written(self, scan: _engine.Scan, segment: OpenSegment | None) -> frozenset[str] | None:
-        """The closure of what a statement may write; None: anything."""
-        wild = self.session is not None and self.session.wild
-        if scan.flags & ANY_TABLE or not scan.flags & ~READ_ONLY or (wild and scan.writes):
-            return EVERYTHING
-        if not self._writes_nothing(scan):
-            return EVERYTHING
-        if not scan.writes:
-            return EVERYTHING if scan.flags & _engine.WRITE else frozenset()
-        return EVERYTHING if segment is None else segment.written(scan.writes)
-
-    @staticmethod
-    def widened(
-        tables: frozenset[str] | None, segment: OpenSegment | None, looked: int
-    ) -> frozenset[str] | None:
-        """EVERYTHING, if the catalog of `looked`, which `tables` are from, holds no longer."""
-        if not tables or segment is None or segment.engine.valid(_engine.DATABASE_CELL, looked):
-            return tables
-        return EVERYTHING
-
     def _as_it_ran(
         self,
         tables: frozenset[str] | None,
@@ -390,19 +351,10 @@ class ConnectionState:
         a trigger, and run after (PROTOCOL 2.8)."""
         if not before and not self.vendor.in_transaction(self.driver):
             return tables
-        found = self.widened(tables, segment, looked)
+        found = effects.widened(tables, segment, looked)
         if before and found is not tables:
             self.soil(found)
         return found
-
-    def _may_change_schema(self, scan: _engine.Scan) -> bool:
-        """Whether a statement that may write everything may also make a trigger or its like."""
-        return (
-            bool(scan.flags & CHANGES_SCHEMA)
-            or not scan.flags & ~READ_ONLY
-            or (bool(scan.flags & _engine.WRITE) and not scan.writes)
-            or not self._writes_nothing(scan)
-        )
 
     def _may_commit(self, flags: int, before: bool, tables: frozenset[str] | None) -> bool:
         """PROTOCOL 2.3: what may commit is bracketed with all dirty cells and the database's."""
@@ -508,7 +460,7 @@ class ConnectionState:
         """Turning autocommit on commits on some drivers (SQLite's), so it is bracketed as a commit
         where it can."""
         known = self.driver is not None and self.driver is connection.connection
-        segment = self._segment() if known else None
+        segment = self.segment() if known else None
         if segment is not None:
             self.look_round(segment)
         if known and (self.dirty is None or self.dirty):
@@ -550,7 +502,7 @@ class ConnectionState:
         elif tables:
             if self.dirty is not None:
                 self.dirty |= tables
-            segment = self._segment()
+            segment = self.segment()
             if segment is None:
                 self.overlay.clear()
             else:
@@ -581,7 +533,7 @@ class ConnectionState:
             segment, segment.facts if self.session is None else self.session.facts, driver
         )
 
-    def _segment(self) -> OpenSegment | None:
+    def segment(self) -> OpenSegment | None:
         if self.session is None:
             return None
         try:
@@ -590,7 +542,7 @@ class ConnectionState:
             return None
 
     def _clock(self) -> int | None:
-        segment = self._segment()
+        segment = self.segment()
         return None if segment is None else segment.engine.clock()
 
     def mark(self, session: DriverSession, tables: frozenset[str] | None) -> Bracket:

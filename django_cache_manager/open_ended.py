@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-from .connection_state import EVERYTHING
+from .effects import EVERYTHING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from . import _engine
+from . import _engine, effects
 from .brackets import Bracket, not_settled, settle_replaced
 from .cursors import answer, await_the_rest
 from .invalidation import announce
@@ -87,7 +87,7 @@ class PlainWrite:
             state.failed(wrapper, self._bracket(ticket), self.tables, error)
             raise
         if vendor.in_transaction(driver):
-            tables = state.widened(self.tables, segment, self.looked)
+            tables = effects.widened(self.tables, segment, self.looked)
             state.close_bracket(self._bracket(ticket), tables, False, 0, 0, None)
         else:
             try:

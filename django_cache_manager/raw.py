@@ -128,6 +128,10 @@ class RawRead(_Read):
         self.sql = query.sql
         self.connection = connections[query.using]
 
+    def _goes_to_l1(self) -> bool:
+        """No trace has what it reads."""
+        return True
+
     @classmethod
     def of(cls, query: CachedRawQuery) -> RawRead | None:
         """None where the SQL or the parameters are of a type that may mean anything."""

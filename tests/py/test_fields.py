@@ -27,15 +27,12 @@ from observe import (
 )
 from settings import KIND
 from testapp.fields import (
-    Cased,
     Fickle,
     Fingers,
     Money,
     MoneyField,
     Odd,
     Part,
-    Remark,
-    case,
     key,
     registry,
     tables,
@@ -395,7 +392,7 @@ def test_generated_and_default_columns_follow_writes(odd: Odd) -> None:
     assert assert_cached(lambda: Odd.objects.filter(double=22).count()) == 1
 
 
-# --- fetch modes and database cascades of Django 6.1 --------------------------------------------
+# --- fetch modes of Django 6.1 ------------------------------------------------------------------
 
 if django.VERSION >= (6, 1):
 
@@ -431,71 +428,6 @@ if django.VERSION >= (6, 1):
         one_by_one = list(Part.objects.order_by("pk"))
         assert_right(lambda: one_by_one[0].odd)
         assert one_by_one[0]._state.fetch_mode is models.FETCH_ONE
-
-    @pytest.mark.parametrize("kind", ["DB_CASCADE", "DB_SET_NULL", "DB_SET_DEFAULT"])
-    def test_cascades_of_the_database(kind: str) -> None:
-        if kind == "DB_SET_DEFAULT" and not connection.features.supports_on_delete_db_default:
-            pytest.fail("a database that is tested has no SET DEFAULT")
-        with isolate_apps("testapp"):
-
-            class Owner(models.Model):
-                objects = CacheManager()
-
-                class Meta:
-                    app_label = "testapp"
-
-            class Thing(models.Model):
-                owner = models.ForeignKey(
-                    Owner, getattr(models, kind), null=True, db_default=2, related_name="things"
-                )
-                objects = CacheManager()
-
-                class Meta:
-                    app_label = "testapp"
-
-            class Screw(models.Model):
-                thing = models.ForeignKey(Thing, models.DB_CASCADE, related_name="screws")
-                objects = CacheManager()
-
-                class Meta:
-                    app_label = "testapp"
-
-            with tables(Owner, Thing, Screw):
-                Owner.objects.bulk_create([Owner(pk=1), Owner(pk=2)])
-                Thing.objects.create(pk=1, owner_id=1)
-                Screw.objects.create(thing_id=1)
-
-                def owners() -> list[Any]:
-                    return list(Thing.objects.values_list("owner", flat=True))
-
-                assert assert_cached(owners) == [1]
-                assert assert_cached(lambda: Screw.objects.count()) == 1
-                Owner.objects.get(pk=1).delete()
-                expected = {"DB_CASCADE": [], "DB_SET_NULL": [None], "DB_SET_DEFAULT": [2]}[kind]
-                assert assert_right(owners) == expected
-                assert assert_right(lambda: Screw.objects.count()) == len(expected)
-
-
-@pytest.mark.parametrize(
-    "read",
-    [
-        lambda pk: Cased.objects.get(pk=pk).text,
-        lambda pk: Remark.objects.select_related("cased").get(cased=pk).cased.text,
-        lambda pk: Remark.objects.values_list("cased__text").get(cased=pk)[0],
-        lambda pk: Remark.objects.annotate(text=F("cased__text")).get(cased=pk).text,
-    ],
-)
-def test_column_that_is_selected_as_the_reader_says(read: Callable[[int], str]) -> None:
-    with tables(Cased, Remark):
-        for pk in (1, 2):
-            Remark.objects.create(cased=Cased.objects.create(pk=pk, text="Text"))
-        for pk in (1, 2, 1, 2):
-            for name, expected in (("upper", "TEXT"), ("lower", "text")):
-                reset = case.set(name)
-                try:
-                    assert [read(pk), read(pk)] == [expected] * 2
-                finally:
-                    case.reset(reset)
 
 
 # --- PostgreSQL's own ---------------------------------------------------------------------------
