@@ -18,12 +18,20 @@ from django.db.models.sql import Query
 from django.db.models.sql.compiler import SQLCompiler
 
 from django_cache_manager import selects, stores
+from in_flight import settled
 from observe import Statements, in_another_thread, invalidate_all, portable, sent_by, uncached
 from testapp.fields import registry, tables
 from testapp.managers import CacheManager
 from testapp.models import AllTypes, Author, Book, Country, RankedAuthor, Tag
 
 pytestmark = [pytest.mark.cached, pytest.mark.usefixtures("library", "fresh_shapes")]
+
+
+@pytest.fixture(autouse=True)
+def reads_are_kept(library: None) -> None:
+    """A test before may have left a write in doubt, or a segment that has just been born."""
+    Author.objects.count()
+    settled()
 
 
 @pytest.fixture
