@@ -13,17 +13,19 @@ from django.db.models.sql.compiler import SQLInsertCompiler
 
 from . import policy
 from .cache_manager import is_caching
-from .statements import Columns, Memo, are_values, same
+from .statements import Columns, Memo, Originals, are_values, same
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     Sql = list[tuple[str, tuple[Any, ...]]]
 
-_DJANGOS: Final = {
-    name: vars(SQLInsertCompiler)[name]
-    for name in ("field_as_sql", "prepare_value", "pre_save_val", "assemble_as_sql")
-}
+_DJANGOS: Final = Originals(
+    (SQLInsertCompiler, "field_as_sql"),
+    (SQLInsertCompiler, "prepare_value"),
+    (SQLInsertCompiler, "pre_save_val"),
+    (SQLInsertCompiler, "assemble_as_sql"),
+)
 
 
 class Statement(NamedTuple):
@@ -101,7 +103,7 @@ def _compiled(original: Callable[[Any], Sql], compiler: Any, values: list[Any]) 
 
 def _learnt(compiler: Any, fields: Any, values: list[Any], found: Sql) -> Statement | None:
     columns = Columns.of(compiler.query.model, fields)
-    if columns is None or not _is_djangos(type(compiler)) or not are_values(values):
+    if columns is None or not _DJANGOS.are_of(compiler) or not are_values(values):
         return None
     expected = tuple(
         field.get_db_prep_save(value, connection=compiler.connection)
@@ -111,9 +113,3 @@ def _learnt(compiler: Any, fields: Any, values: list[Any], found: Sql) -> Statem
     if not same(expected, parameters):
         return None
     return Statement(text, columns)
-
-
-def _is_djangos(kind: type[SQLInsertCompiler]) -> bool:
-    return kind.__module__.startswith("django.db.") and all(
-        vars(SQLInsertCompiler)[name] is function for name, function in _DJANGOS.items()
-    )

@@ -83,8 +83,7 @@ def execute_sql(
             raise EmptyResultSet
     except EmptyResultSet:
         return iter([]) if result_type == MULTI else None
-    if "as_sql" not in compiler.__dict__:
-        captures.note_compiled(compiler, sql, params)
+    captures.note_compiled(compiler, sql, params)
     read = _Read(compiler, sql, params, result_type, chunked_fetch)
 
     def run() -> Any:

@@ -12,12 +12,13 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from django.db.models.sql.compiler import SQLAggregateCompiler, SQLCompiler
+from django.db.models.sql.constants import SINGLE
 
 from .calls import PLAIN_TYPES
 from .iterables import Prepared
 from .keys import AGGREGATE, COUNT, EXISTS, ITEMS, uses_time_zones
 from .results import Reading
-from .statements import Memo
+from .statements import Memo, Originals
 from .traces import private
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from .calls import Compared
     from .captures import Compiled
-    from .traces import Trace
+    from .traces import Shape, Trace
 
 READINGS_MAX: Final = 256
 """Of statements, for each connection."""
@@ -43,15 +44,12 @@ STATEMENTS_MAX: Final = 2 * LIST_MAX
 SIZE_MAX: Final = 16384
 """Characters of a statement that is kept, and of the texts among its parameters."""
 
-_DJANGOS: Final = {
-    (kind, name): vars(kind)[name]
-    for kind, name in (
-        (SQLCompiler, "as_sql"),
-        (SQLCompiler, "compile"),
-        (SQLCompiler, "pre_sql_setup"),
-        (SQLAggregateCompiler, "as_sql"),
-    )
-}
+_DJANGOS: Final = Originals(
+    (SQLCompiler, "as_sql"),
+    (SQLCompiler, "compile"),
+    (SQLCompiler, "pre_sql_setup"),
+    (SQLAggregateCompiler, "as_sql"),
+)
 
 
 class Statement(NamedTuple):
@@ -72,9 +70,27 @@ class Statement(NamedTuple):
     """Of each value's column, where it is a number's."""
 
 
-_statements = Memo()
-_counts: Counter[int] = Counter()
-"""Of the statements of a shape, by its number."""
+class _Statements(Memo):
+    """By identity, of each shape no more than STATEMENTS_MAX: those with ever new values in a Q
+    don't push out all others."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[int] = Counter()
+        super().__init__()
+
+    def has_room(self, shape: Shape) -> bool:
+        return self._counts[shape.number] < STATEMENTS_MAX
+
+    def keep(self, identity: tuple[Any, ...], statement: Statement | None) -> None:
+        super().keep(identity, statement)
+        self._counts[identity[0]] += 1
+
+    def clear(self) -> None:
+        super().clear()
+        self._counts.clear()
+
+
+_statements = _Statements()
 
 
 def known(trace: Trace, kind: int, connection: BaseDatabaseWrapper) -> SQLCompiler | None:
@@ -119,7 +135,7 @@ def ready(queryset: Any, trace: Trace, alias: str, compiler: SQLCompiler) -> Any
 def first_row(compiler: SQLCompiler) -> dict[str, Any] | None:
     """The values of an aggregation, by name, as Query.get_aggregation() returns them; None: the
     database has returned no row."""
-    row = compiler.execute_sql("single")
+    row = compiler.execute_sql(SINGLE)
     if row is None:
         return None
     annotations = compiler.query.annotation_select
@@ -131,10 +147,10 @@ def first_row(compiler: SQLCompiler) -> dict[str, Any] | None:
 def learn(trace: Trace, kind: int, connection: BaseDatabaseWrapper, compiled: Compiled) -> None:
     """Keeps what Django has compiled for a trace."""
     identity = _identity(trace, kind, connection)
-    if identity is None or identity in _statements or not _has_room(trace):
+    if identity is None or identity in _statements or not _statements.has_room(trace.shape):
         return
     compiler, text, parameters = compiled
-    if not _is_djangos(compiler):
+    if not _DJANGOS.are_of(compiler):
         _statements.keep(identity, None)
         return
     if len(text) + sum([len(each) for each in parameters if isinstance(each, str)]) > SIZE_MAX:
@@ -173,14 +189,6 @@ def learn(trace: Trace, kind: int, connection: BaseDatabaseWrapper, compiled: Co
         _statements.keep(identity, statement)
 
 
-def _has_room(trace: Trace) -> bool:
-    """Counts a shape's statements: those with ever new values in a Q don't push out all others."""
-    if not _statements:
-        _counts.clear()
-    _counts[trace.shape.number] += 1
-    return _counts[trace.shape.number] <= STATEMENTS_MAX
-
-
 def _reading(statement: Statement, compiler: SQLCompiler) -> Reading:
     """Converters are of a connection."""
     known = compiler.connection.__dict__.setdefault(_READINGS, {})
@@ -193,7 +201,7 @@ def _reading(statement: Statement, compiler: SQLCompiler) -> Reading:
 
 
 def _identity(trace: Trace, kind: int, connection: BaseDatabaseWrapper) -> tuple[Any, ...] | None:
-    """What tells one text from another; None: it isn't kept."""
+    """What tells one text from another, the shape's number first; None: it isn't kept."""
     shape, values = trace.shape, trace.values
     fixed: list[Any] = []
     page = _page(trace, kind)
@@ -237,9 +245,7 @@ def _prepared(trace: Trace, connection: BaseDatabaseWrapper) -> Iterator[Any]:
 
 
 def _holds(statement: Statement, trace: Trace) -> bool:
-    if statement.table != trace.shape.model._meta.db_table or not all(
-        vars(kind)[name] is function for (kind, name), function in _DJANGOS.items()
-    ):
+    if statement.table != trace.shape.model._meta.db_table or not _DJANGOS.are_in_place():
         return False
     for (least, greatest), value in zip(statement.ranges, trace.values, strict=False):
         for each in value if type(value) is tuple else (value,):
@@ -255,9 +261,3 @@ def _range(
         return None, None
     least, greatest = connection.ops.integer_field_range(compared.field.get_internal_type())
     return least, greatest
-
-
-def _is_djangos(compiler: SQLCompiler) -> bool:
-    return type(compiler).__module__.startswith("django.db.") and all(
-        vars(kind)[name] is function for (kind, name), function in _DJANGOS.items()
-    )

@@ -61,6 +61,20 @@ def same(ours: tuple[Any, ...] | None, djangos: tuple[Any, ...]) -> bool:
     return ours == djangos and [*map(type, ours)] == [*map(type, djangos)]
 
 
+class Originals(dict[tuple[type, str], Any]):
+    """Methods of Django's compilers as they were when this package was imported."""
+
+    def __init__(self, *methods: tuple[type, str]) -> None:
+        super().__init__({(kind, name): vars(kind)[name] for kind, name in methods})
+
+    def are_in_place(self) -> bool:
+        return all(vars(kind)[name] is method for (kind, name), method in self.items())
+
+    def are_of(self, compiler: Any) -> bool:
+        """Whether a compiler is one of Django's, and nobody has changed it."""
+        return type(compiler).__module__.startswith("django.db.") and self.are_in_place()
+
+
 class Memo(dict[tuple[Any, ...], Any]):
     """Of compiled statements, None for what is compiled each time."""
 

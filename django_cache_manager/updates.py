@@ -15,7 +15,7 @@ from django.db.models.sql.compiler import SQLUpdateCompiler
 
 from .calls import PK_TYPES, target
 from .reads import connection_of
-from .statements import Columns, Memo, are_values, same
+from .statements import Columns, Memo, Originals, are_values, same
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -28,9 +28,11 @@ if TYPE_CHECKING:
     Values = Sequence[tuple[Field[Any, Any], type[Model] | None, Any]]
     Sql = tuple[str, tuple[Any, ...]]
 
-_DJANGOS: Final = {
-    name: vars(SQLUpdateCompiler)[name] for name in ("as_sql", "execute_sql", "pre_sql_setup")
-}
+_DJANGOS: Final = Originals(
+    (SQLUpdateCompiler, "as_sql"),
+    (SQLUpdateCompiler, "execute_sql"),
+    (SQLUpdateCompiler, "pre_sql_setup"),
+)
 
 
 class Statement(NamedTuple):
@@ -144,9 +146,7 @@ def _compiled(connection: BaseDatabaseWrapper, trace: Trace, values: Values) -> 
     query: Any = trace.build().chain(sql.UpdateQuery)
     query.add_update_fields(values)
     compiler = query.get_compiler(connection=connection)
-    if not type(compiler).__module__.startswith("django.db.") or any(
-        vars(SQLUpdateCompiler)[name] is not function for name, function in _DJANGOS.items()
-    ):
+    if not _DJANGOS.are_of(compiler):
         return None
     try:
         text, parameters = compiler.as_sql()

@@ -78,7 +78,7 @@ def counted(module: ModuleType, compiler: type, name: str) -> Iterator[mock.Mock
     original = getattr(compiler, name)
     with mock.patch.object(compiler, name, autospec=True) as method:
         method.side_effect = original
-        with mock.patch.dict(module._DJANGOS, {name: method}):
+        with mock.patch.dict(module._DJANGOS, {(compiler, name): method}):
             yield method
 
 

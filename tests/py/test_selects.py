@@ -17,7 +17,7 @@ from django.db.models.signals import post_init
 from django.db.models.sql import Query
 from django.db.models.sql.compiler import SQLCompiler
 
-from django_cache_manager import selects, stores
+from django_cache_manager import selects, statements, stores
 from in_flight import settled
 from observe import Statements, in_another_thread, invalidate_all, portable, sent_by, uncached
 from testapp.fields import registry, tables
@@ -222,6 +222,32 @@ def test_values_that_are_equal_are_told_apart_later(compilers: mock.Mock) -> Non
         assert_as_djangos(lambda rank=rank, pk=pk: read(rank, pk))
     compilers.reset_mock()
     sent(lambda: read(5, 4))
+    assert not compilers.called
+
+
+def test_values_that_are_equal_many_times_are_told_apart_later(compilers: mock.Mock) -> None:
+    def read(rank: int, pk: int) -> list[Author]:
+        return list(Author.objects.filter(rank__lt=rank).exclude(pk=pk))
+
+    for value in range(selects.STATEMENTS_MAX + 5):
+        read(value, value)
+    read(2, 3)
+    compilers.reset_mock()
+    sent(lambda: read(5, 4))
+    assert not compilers.called
+
+
+def test_a_memo_that_was_full_has_room_for_a_shape_again(compilers: mock.Mock) -> None:
+    def read(rank: int) -> list[Author]:
+        return list(Author.objects.filter(Q(rank=rank)))
+
+    for rank in range(selects.STATEMENTS_MAX + 5):
+        read(rank)
+    with mock.patch.object(statements, "MEMO_STATEMENTS", len(selects._statements)):
+        Author.objects.filter(rank=1).count()  # empties it
+    read(-1)
+    compilers.reset_mock()
+    sent(lambda: read(-1))
     assert not compilers.called
 
 
