@@ -116,7 +116,8 @@ def _identify(vendor: Vendor, connection: BaseDatabaseWrapper, driver: Any) -> D
     in_transaction = vendor.in_transaction(driver)
     try:
         session = DriverSession(vendor.identify(connection, driver))
-        if vendor.drains:  # SQLite, whose OPTIONS may have prepared it
+        if vendor.drains and session.facts.uncached is not None:
+            # SQLite, whose OPTIONS may have prepared it
             session.attached = vendor.attached(driver)  # type: ignore[attr-defined]
             session.wild = vendor.has_temporary(driver)  # type: ignore[attr-defined]
         return session

@@ -81,9 +81,9 @@ class SQLite:
     def identify(self, connection: BaseDatabaseWrapper, driver: Any) -> Facts:
         rows = driver.execute("PRAGMA database_list").fetchall()
         path = next((row[2] for row in rows if row[1] == "main"), "")
+        reason = self._why_prepared(driver, rows)
         if path and "vfs=" not in str(connection.settings_dict["NAME"]):
             facts = self._file_facts(path)
-            reason = self._why_prepared(driver)
             return facts if reason is None else replace(facts, uncached=reason)
         name = _shared_name(str(connection.settings_dict["NAME"]))
         if name:
@@ -98,14 +98,13 @@ class SQLite:
             family=family.encode(errors="surrogatepass"),
             generation=private_generation() + b" %d" % number,
             private=True,
-            uncached="PRAGMA read_uncommitted is on" if uncommitted else self._why_prepared(driver),
+            uncached="PRAGMA read_uncommitted is on" if uncommitted else reason,
             level=Level.SNAPSHOT,
         )
 
-    def _why_prepared(self, driver: Any) -> str | None:
+    def _why_prepared(self, driver: Any, rows: list[Any]) -> str | None:
         """Why a new connection isn't cached by what its OPTIONS or a receiver made: `init_command`
-        may attach a database, or hide a table behind a temporary one."""
-        rows = driver.execute("PRAGMA database_list").fetchall()
+        may attach a database, or hide a table behind a temporary one. `rows`: its databases."""
         if any(row[1] not in ("main", "temp") for row in rows):
             return "its connections begin with an attached database"
         if self.has_temporary(driver):

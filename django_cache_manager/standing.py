@@ -114,6 +114,7 @@ def note(
         driver is not None
         and state.session is not None
         and not facts.private  # a fork has its own
+        and type(connection).ensure_connection is ENSURE_CONNECTION
         and state.vendor.in_autocommit(driver)
     ):
         connection.__dict__[_ATTRIBUTE] = Standing(connection, state, facts, segment, head)
