@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import urllib.parse
 import urllib.request
@@ -46,17 +45,7 @@ class Project(servers.Server):
             settings.write(ADDED.format(location=str(folder)))
 
     def run(self, *arguments: str) -> str:
-        done = subprocess.run(
-            [sys.executable, *arguments],
-            cwd=self.place,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr[-3000:]
-        return done.stdout
+        return servers.run_python(*arguments, cwd=self.place, env=self.environment)
 
     def manage(self, *arguments: str) -> str:
         return self.run("manage.py", *arguments)

@@ -1,14 +1,12 @@
 """deploy_site's reads and writes as celery tasks: `celery --app deploy_celery worker`."""
 
 import os
-import time
 from pathlib import Path
 from typing import Any
 
 import deploy_site
 from deploy_queue import queue
-
-MEETING_SECONDS = 20
+from in_flight import wait_for
 
 app = queue(os.environ["DEPLOY_FOLDER"])
 
@@ -19,11 +17,7 @@ def read(meeting: str, workers: int) -> dict[str, Any]:
     place = Path(os.environ["DEPLOY_FOLDER"], meeting)
     place.mkdir(exist_ok=True)
     (place / str(os.getpid())).touch()
-    deadline = time.monotonic() + MEETING_SECONDS
-    while len(list(place.iterdir())) < workers:
-        if time.monotonic() > deadline:
-            raise TimeoutError("the other workers didn't come")
-        time.sleep(0.005)
+    wait_for(lambda: len(list(place.iterdir())) >= workers)
     return {"rows": deploy_site.values(), **deploy_site.here()}
 
 

@@ -12,12 +12,14 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import zoneinfo
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 START_SECONDS = 30
 PR_SET_PDEATHSIG = 1
@@ -40,6 +42,21 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def run_python(*arguments: str, **where: Any) -> str:
+    """What a Python prints that ends well. `where`: `cwd` and `env`, as subprocess.run() takes
+    them."""
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        **where,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
 
 
 def find_program(name: str, package: str, folders: Sequence[str] = ()) -> str:

@@ -39,16 +39,8 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
 
 
 def script(folder: Path, command: str, **more: str) -> str:
-    done = subprocess.run(
-        [sys.executable, str(FOLDER / "deploy_site.py"), command],
-        env=environment(folder, **more),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
+    site = str(FOLDER / "deploy_site.py")
+    return servers.run_python(site, command, env=environment(folder, **more))
 
 
 @pytest.fixture

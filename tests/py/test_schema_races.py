@@ -127,13 +127,20 @@ def waits_for_the_maker() -> None:
         wait_for(lambda: sql("SELECT 1 FROM pg_locks WHERE locktype = 'relation' AND NOT granted"))
 
 
+def waiting_write(writer: Writer, maker: OtherProcess) -> Future[None]:
+    """One that waits for a transaction which has made a trigger."""
+    maker.call(worker.begin)
+    maker.call(make_trigger)
+    written = writer.start(relabel)
+    wait_for(in_flight)  # it is marked
+    waits_for_the_maker()
+    return written
+
+
 def test_trigger_made_while_a_write_waits_is_part_of_it(
     writer: Writer, other_process: OtherProcess
 ) -> None:
-    other_process.call(worker.begin)
-    other_process.call(make_trigger)
-    written = writer.start(relabel)
-    waits_for_the_maker()
+    written = waiting_write(writer, other_process)
     other_process.call(worker.end)
     writer.wait_until_inside()
     for _ in range(2):
@@ -150,10 +157,7 @@ def test_trigger_made_while_a_write_waits_is_part_of_it(
 def test_trigger_whose_maker_is_killed_is_part_of_a_write_that_waits(
     writer: Writer, other_process: OtherProcess
 ) -> None:
-    other_process.call(worker.begin)
-    other_process.call(make_trigger)
-    written = writer.start(relabel)
-    waits_for_the_maker()
+    written = waiting_write(writer, other_process)
     maker = other_process.pid
     with pytest.raises(Killed):
         other_process.call(commit_and_die)
