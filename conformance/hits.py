@@ -36,12 +36,14 @@ def install() -> None:
     if _installed:
         return
     _installed = True
-    from django_cache_manager import answers, raw, reads
+    from django_cache_manager import answers, managers, querysets, raw, reads
 
     for kind in (reads._Read, raw.RawRead):
         kind._hand_out = counting(kind._hand_out)
     answers.find = noting(answers.find)
     answers.answer = counting_traces(answers.answer)
+    for module in (answers, managers, querysets):
+        module.quick = Quick(answers.quick)
     runner.sections["counted"] = counted
     runner.sections["hits"] = hits
 
@@ -54,6 +56,35 @@ def counting(hand_out: Any) -> Any:
         return hand_out(self, result)
 
     return hand_out_and_count
+
+
+class Quick:
+    """The engine's ways to an answer, by which nothing is logged: whole calls aren't made where SQL
+    has to be."""
+
+    def __init__(self, quick: Any) -> None:
+        self._quick = quick
+        self.alias = quick.alias
+        self.find = quick.find
+        self.filter, self.name, self.slice = quick.filter, quick.name, quick.slice
+        self.manager_filter = quick.manager_filter
+
+    def answer(self, *arguments: Any) -> Any:
+        return self._counted(self._quick.answer, arguments)
+
+    def manager_get(self, *arguments: Any) -> Any:
+        return self._counted(self._quick.manager_get, arguments)
+
+    def _counted(self, call: Any, arguments: Any) -> Any:
+        from django_cache_manager import answers
+
+        if any(each.queries_logged for each in connections.all(initialized_only=True)):
+            return answers.MISS
+        found = call(*arguments)
+        if found is not answers.MISS:
+            hits["all"] += 1
+            hits["traced"] += 1
+        return found
 
 
 class Asked(threading.local):

@@ -6,6 +6,7 @@
   the third, so it is asked until it does. In a transaction that has written, where no
   trace is asked, what it would have answered is made of the transaction's own results by the same
   code, over a store of the comparison's own.
+- The engine's whole calls (`answers.quick`) are left out: what they are made of is compared.
 - The statement that is known for a shape must be the one that Django sends, with the same
   parameters.
 - One key must never stand for two statements: whenever a trace answers, what the database was sent
@@ -25,7 +26,18 @@ from django.db import DEFAULT_DB_ALIAS, connections, router
 from django.db.models import query
 from django.db.models.base import ModelState
 
-from django_cache_manager import answers, captures, keys, reads, selects, standing, stores, traces
+from django_cache_manager import (
+    answers,
+    captures,
+    keys,
+    managers,
+    querysets,
+    reads,
+    selects,
+    standing,
+    stores,
+    traces,
+)
 from django_cache_manager.connection_state import state_of
 
 from . import differential
@@ -39,6 +51,8 @@ _statements: dict[bytes, tuple[bytes, str]] = {}
 def install() -> None:
     answers.answer = compared_answers(answers.answer)
     answers.find = noted_find(answers.find)
+    for module in (answers, managers, querysets):
+        module.quick = Quick(answers.quick)
     answers.place_of = pretended_place(answers.place_of)
     keys.trace_key = noted_key(keys.trace_key)
     standing.note = unless_pretended(standing.note)
@@ -100,9 +114,32 @@ def noted_find(find: Callable[..., Any]) -> Callable[..., Any]:
     return found
 
 
+class Quick:
+    """The engine's ways to an answer. Those of whole calls are left out, for what they come to is
+    compared where Python makes the parts."""
+
+    def __init__(self, quick: Any) -> None:
+        self.alias = quick.alias
+        self._find = quick.find
+
+    def find(self, queryset: Any, trace: Any, kind: int, alias: str) -> Any:
+        if pretended() is not None:
+            return answers.MISS
+        found = self._find(queryset, trace, kind, alias)
+        if found is not answers.MISS:
+            head = vars(connections[alias])["_cache_manager_standing"].head
+            keys.trace_key(head, kind, trace.shape.number, trace.values)  # noted
+        return found
+
+    def _miss(self, *_: Any) -> Any:
+        return answers.MISS
+
+    answer = filter = name = slice = manager_get = manager_filter = _miss
+
+
 def compare_error(error: Exception, question: Question) -> None:
     connection = connections[question.alias]
-    differential.compare_error(connection, error, question.again, question.trace.build())
+    differential.compare_error(connection, error, question.again, traces.build(question.trace))
 
 
 class Question:
@@ -143,7 +180,7 @@ class Question:
             known = selects.known(self.trace, self.kind, connection)
             with recording(connection) as statements:
                 plain = differential.from_database(self.again)
-        built = self.trace.build()
+        built = traces.build(self.trace)
         name = "traced, own" if own else "traced"
         pairs = (first, plain), (found, plain), (first, found), (found, twice)
         differential.compare(name, built, *pairs)
@@ -379,7 +416,7 @@ def compare_call(trace: Any, longer: Any, method: Any, args: Any, kwargs: Any) -
         "calls",
         statement,
         *((repr(attributes[name]), repr(vars(made)[name])) for name in traces._LEFT),
-        (compiled(longer.build()), compiled(made._query)),
+        (compiled(traces.build(longer)), compiled(made._query)),
     )
 
 

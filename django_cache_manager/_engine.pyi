@@ -160,6 +160,128 @@ class RowPlan:
         lists and dicts in the rows are copied for each instance. Raises ValueError for a row of
         another shape."""
 
+ITEMS: Final[int]
+COUNT: Final[int]
+EXISTS: Final[int]
+AGGREGATE: Final[int]
+LEVEL: Final[int]
+ONE: Final[int]
+FIRST: Final[int]
+LAST: Final[int]
+TRACE_VALUES_MAX: Final[int]
+"""Values that a trace may have: its key is made of them each time."""
+
+class Trace:
+    """A shape and its values: the public calls that made a queryset (traces.py). Never changed."""
+
+    shape: Any
+    values: tuple[Any, ...]
+    calls: tuple[tuple[Any, ...], ...]
+    """(method, args, kwargs), to be replayed."""
+
+    def __init__(
+        self, shape: Any, values: tuple[Any, ...], calls: tuple[tuple[Any, ...], ...]
+    ) -> None: ...
+    def filtered(self, method: Any, kwargs: dict[str, Any], plain: Any) -> Any:
+        """The trace after filter() or exclude() with keywords; None: its shape isn't known.
+        NotImplemented: a value's type isn't in the set `plain`."""
+
+def aggregated_name(expression: Any, defaults: dict[str, Any], reference: type) -> str | None:
+    """The name that an aggregate's only source, of the class `reference` (F), has; None where the
+    expression says more than that and the defaults, which are compared by identity."""
+
+def unbuilt(queryset: Any, trace: Trace, kept: tuple[str, ...]) -> Any:
+    """A queryset of the same class with the attributes of the trace's shape, and the `kept` ones of
+    `queryset`. Its `__init__` isn't run. Raises KeyError for one that `queryset` hasn't."""
+
+def pristine(manager: Any, roots: dict[Any, Trace]) -> Any:
+    """The queryset of a manager that has a root, made of its trace; None: Django has to make it, or
+    the manager has a `caching` of its own."""
+
+def plain_trace(queryset: Any) -> Any:
+    """The queryset's trace; None: it has none. NotImplemented: a filter is put off, or somebody has
+    set another `_iterable_class` or `_fields` than its calls have left."""
+
+class Standing:
+    """What a connection's last look round has found (standing.py), and what that was made of.
+    Raises TypeError where an argument is missing. Never changed."""
+
+    head: bytes
+
+    def __init__(
+        self,
+        *,
+        segment: Segment,
+        head: bytes,
+        state: Any,
+        driver: Any,
+        session: Any,
+        level: Any,
+        idle: str | None,
+        in_autocommit: Any,
+        next_level: Any,
+        ensure_connection: Any,
+        settings: Any,
+        settings_now: dict[str, Any],
+        use_tz: Any,
+        django_settings: dict[str, Any],
+        time_zone: Any,
+        schema: Any,
+        uncached_depth: Any,
+    ) -> None: ...
+    def holds(self, connection: Any) -> bool:
+        """Whether all of it is as it was, and the connection this thread's."""
+
+class Answers:
+    """Hits of traced querysets, where all is as it was at the connection's last look round.
+    Raises TypeError where an argument is missing. Never changed."""
+
+    def __init__(
+        self,
+        *,
+        cache: LocalCache,
+        miss: Any,
+        captures: Any,
+        connections: Any,
+        local_type: type,
+        running_loop: Any,
+        database: Any,
+        default_alias: str,
+        router: Any,
+        db_for_read: Any,
+        query_names: dict[str, Any],
+        filtering: Any,
+        plain: frozenset[Any],
+        kept: tuple[str, ...],
+        roots: dict[Any, Trace],
+    ) -> None: ...
+    def alias(self, queryset: Any) -> str | None:
+        """What `queryset.db` is; None: Django has to be asked."""
+    def find(self, queryset: Any, trace: Trace, kind: int, alias: str) -> Any:
+        """A trace's answer, counted as a hit; or `miss`."""
+    def answer(self, queryset: Any, kind: int, kwargs: dict[str, Any] = ...) -> Any:
+        """The answer of a queryset that has no results yet, after a filter() by `kwargs` if they
+        are given; or `miss`."""
+    def filter(self, queryset: Any, method: Any, kwargs: dict[str, Any]) -> Any:
+        """The queryset of a filter() or exclude() whose shape is known; or `miss`."""
+    def name(
+        self, queryset: Any, method: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """The queryset of an order_by() or another call with names, whose shape is known; or
+        `miss`."""
+    def slice(self, queryset: Any, method: Any, key: Any) -> Any:
+        """The queryset of a slice whose shape is known; or `miss`."""
+    def manager_get(
+        self, manager: Any, guards: tuple[Any, str, Any], kind: int, kwargs: dict[str, Any]
+    ) -> Any:
+        """The answer of a manager's filter(), without a queryset; or `miss`. `guards`: what
+        `get_queryset` of the manager's class must be, and what the queryset's class must have under
+        a name."""
+    def manager_filter(
+        self, manager: Any, guards: tuple[Any, str, Any], method: Any, kwargs: dict[str, Any]
+    ) -> Any:
+        """The queryset of a manager's filter() or exclude() whose shape is known; or `miss`."""
+
 class Scan:
     """What sqlscan says of one SQL string."""
 

@@ -8,23 +8,30 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import threading
 import uuid
 from asyncio import _get_running_loop
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from django.db.models.query import MAX_GET_RESULTS
+from django.db import DEFAULT_DB_ALIAS, connections, router
+from django.db.models import query
+from django.db.models.query import MAX_GET_RESULTS, QuerySet
+from django.db.utils import ConnectionRouter
 
-from . import _engine, conf, keys, policy, selects, standing, stores
-from .captures import Captured, capturing, here, note
+from . import _engine, captures, conf, keys, policy, selects, standing, stores, traces
+from .calls import PLAIN_TYPES
+from .captures import Captured, capturing, note
 from .keys import AGGREGATE, COUNT, EXISTS, ITEMS, LEVEL, ONE
 from .reads import connection_of, place_of
-from .segments import registry
-from .traces import Trace, private
+from .traces import private
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from django.db.backends.base.base import BaseDatabaseWrapper
+
+    from ._engine import Trace
+    from .row_plans import RowPlan
 
 MISS: Final = object()
 
@@ -55,13 +62,35 @@ class Answer(NamedTuple):
     items: Callable[..., list[Any]] | None
     cells: bytes
     time: int
+    plan: RowPlan | None = None
+    """Of instances, what `items` makes them by."""
+
+
+quick: Final = _engine.Answers(
+    cache=stores.local_cache,
+    miss=MISS,
+    captures=captures.here,
+    connections=connections,
+    local_type=threading.local,
+    running_loop=_get_running_loop,
+    database=QuerySet.db,
+    default_alias=DEFAULT_DB_ALIAS,
+    router=router,
+    db_for_read=ConnectionRouter.db_for_read,
+    query_names=vars(query),
+    filtering=traces.FILTER,
+    plain=PLAIN_TYPES,
+    kept=traces.KEPT,
+    roots=traces.roots,
+)
+"""The same in the engine, where nothing asks for more than is plain; else MISS."""
 
 
 def answer(queryset: Any, trace: Trace | None, kind: int, original: Callable[[Any], Any]) -> Any:
     """What `original` would return; of ITEMS, the list of the queryset's items."""
     if trace is None or (kind >= ONE and queryset._prefetch_related_lookups):
         return original(queryset)
-    alias = queryset.db
+    alias = quick.alias(queryset) or queryset.db
     found = find(queryset, trace, kind, alias)
     return ask(queryset, trace, kind, alias, original) if found is MISS else found
 
@@ -127,35 +156,29 @@ def find(queryset: Any, trace: Trace, kind: int, alias: str) -> Any:
 
     Raises what the query would have raised (PROTOCOL 4.5).
     """
+    found = quick.find(queryset, trace, kind, alias)
+    if found is not MISS:
+        return found
+    if not conf.current().enabled or policy.uncached_depth.get():
+        return MISS
     connection = connection_of(alias)
-    found = standing.of(connection) if _get_running_loop() is None else None
-    if found is not None:
-        facts, segment, limit, head = found.facts, found.segment, _engine.NO_LIMIT, found.head
-    else:
-        if not conf.current().enabled or policy.uncached_depth.get():
-            return MISS
-        place = place_of(connection)
-        if place is None:
-            return MISS
-        state, facts, segment = place
-        latest = state.hit_limit(connection, facts)
-        if latest is None or state.dirty is None or state.dirty:
-            return MISS
-        try:
-            limit, head = latest, keys.trace_head(connection, facts)
-        except _engine.Unencodable:
-            return MISS
-        standing.note(connection, state, facts, segment, head)
+    place = place_of(connection)
+    if place is None:
+        return MISS
+    state, facts, segment = place
+    limit = state.hit_limit(connection, facts)
+    if limit is None or state.dirty is None or state.dirty:
+        return MISS
     try:
+        head = keys.trace_head(connection, facts)
         key = keys.trace_key(head, kind, trace.shape.number, trace.values)
     except _engine.Unencodable:
         return MISS
+    standing.note(connection, state, facts, segment, head)
     known: Answer | None = stores.find_answer(segment, key, limit)
     if known is None:
-        if found is not None and registry.find(facts) is not segment:
-            standing.forget(connection)
         return MISS
-    if here.found is not None:
+    if captures.here.found is not None:
         note(Captured(facts, segment, known.cells, known.time, None, *known[1:4]))
     if known.items is None:
         return dict(known.value) if kind == AGGREGATE else known.value
@@ -179,7 +202,8 @@ def _remember(trace: Trace, kind: int, alias: str, captured: Captured, value: An
     elif rows is None or items is None or (kind == ONE and len(rows) != 1):
         return
     else:
-        kept = Answer(None, rows, captured.copies, items, captured.cells, captured.time)
+        plan = getattr(items, "plan", None)
+        kept = Answer(None, rows, captured.copies, items, captured.cells, captured.time, plan)
     keep(trace, kind, alias, captured, kept)
 
 

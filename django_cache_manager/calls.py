@@ -18,6 +18,8 @@ from django.db.models import lookups
 from django.db.models.constants import LOOKUP_SEP
 from django.db.models.fields import related, related_lookups
 
+from . import _engine
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -219,13 +221,13 @@ def slice_call(method: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[s
     return Call(method, (type(bounds[0]), type(bounds[1]), is_slice), bounds, args, {})
 
 
-_AGGREGATES: Final = (models.Sum, models.Avg, models.Min, models.Max, models.Count)
+_AGGREGATES: Final = frozenset({models.Sum, models.Avg, models.Min, models.Max, models.Count})
 
 
 def aggregates(before: Shape, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[str, ...]:
     """The arguments of aggregate(), for its key: of the plain aggregates over a field's name."""
     found: list[str] = []
-    for alias, expression in (*(("", each) for each in args), *kwargs.items()):
+    for alias, expression in [*[("", each) for each in args], *kwargs.items()]:
         name = _aggregated(expression)
         if LOOKUP_SEP in name and _resolve_named(before, name)[1]:
             raise Unknown  # the hour of a moment depends on the current time zone
@@ -242,18 +244,9 @@ def _aggregated(expression: Any) -> str:
     """The name that an aggregate is over, if that is all that was said."""
     if type(expression) not in _AGGREGATES:
         raise Unknown
-    attributes = dict(vars(expression))
-    sources = attributes.pop("source_expressions", ())
-    attributes.pop("_constructor_args", None)
-    if (
-        len(sources) != 1
-        or type(sources[0]) is not models.F
-        or set(vars(sources[0])) - {"name", "_constructor_args"}
-        or type(sources[0].name) is not str
-        or any(value != _AGGREGATE_DEFAULTS.get(name, ...) for name, value in attributes.items())
-    ):
+    name = _engine.aggregated_name(expression, _AGGREGATE_DEFAULTS, models.F)
+    if name is None:
         raise Unknown
-    name: str = sources[0].name
     return name
 
 

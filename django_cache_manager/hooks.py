@@ -42,11 +42,12 @@ from django.db.models.sql.constants import GET_ITERATOR_CHUNK_SIZE, MULTI
 from django.utils.functional import cached_property
 
 from . import (
-    calls,
+    _engine,
     expressions,
     inserts,
     iterables,
     keys,
+    managers,
     prefetches,
     querysets,
     reads,
@@ -157,20 +158,20 @@ _QUERYSET: Final[dict[str, Callable[[Any], Any]]] = {
     "ordered": querysets.ordered,
     "__getstate__": querysets.getstate,
     "__deepcopy__": querysets.deepcopy,
-    "all": querysets.following(calls.names_call),
+    "all": querysets.naming,
     "filter": querysets.filtering,
     "exclude": querysets.filtering,
-    "order_by": querysets.following(calls.names_call),
-    "reverse": querysets.following(calls.names_call),
+    "order_by": querysets.naming,
+    "reverse": querysets.naming,
     "annotate": querysets.following(expressions.annotate_call),
     "alias": querysets.following(expressions.annotate_call),
-    "distinct": querysets.following(calls.names_call),
-    "select_related": querysets.following(calls.names_call),
+    "distinct": querysets.naming,
+    "select_related": querysets.naming,
     "prefetch_related": querysets.prefetch_related,
-    "only": querysets.following(calls.names_call),
-    "defer": querysets.following(calls.names_call),
-    "values": querysets.following(calls.names_call),
-    "values_list": querysets.following(calls.names_call),
+    "only": querysets.naming,
+    "defer": querysets.naming,
+    "values": querysets.naming,
+    "values_list": querysets.naming,
     "using": querysets.passing("_db"),
     "__getitem__": querysets.getitem,
     "_fetch_all": querysets.fetch_all,
@@ -189,6 +190,11 @@ _QUERYSET: Final[dict[str, Callable[[Any], Any]]] = {
 if hasattr(QuerySet, "fetch_mode"):  # Django 6.1
     _EXPECTED[QuerySet, "fetch_mode"] = ("self", "fetch_mode")
     _QUERYSET["fetch_mode"] = querysets.passing("_fetch_mode")
+
+_MANAGERS: Final = tuple(
+    next(each for each in kind.__mro__ if "get" in vars(each)) for kind in (Manager, CacheManager)
+)
+"""The classes that Django has made for the methods of QuerySet and of CachingQuerySet."""
 
 _LOOKUPS: Final = ("register_lookup", "_unregister_lookup")
 """Descriptors that lead to one function of a class and to another of an instance."""
@@ -263,6 +269,9 @@ def install() -> None:
         _add(QuerySet, "_trace", None)
         _add(QuerySet, "_is_private", False)
         _patch(BaseManager, "get_queryset", _get_queryset)
+        for owner in _MANAGERS:
+            _patch(owner, "get", managers.get)
+            _patch(owner, "filter", managers.filtering)
 
 
 def installed() -> bool:
@@ -501,12 +510,10 @@ def _base_manager(original: Any) -> Any:
 
 def _get_queryset(original: Any) -> Any:
     def get_queryset(self: BaseManager[Any]) -> Any:
-        kind: Any = self._queryset_class
-        trace = traces.root(kind, self.model)
-        if trace is None:
-            queryset = original(self)
-        else:
-            queryset = traces.fresh(kind, trace, self._db, self._hints)
+        queryset = _engine.pristine(self, traces.roots)
+        if queryset is not None:
+            return queryset
+        queryset = original(self)
         if getattr(self, "caching", None) is False:
             opt_out(queryset)
         return queryset

@@ -89,6 +89,13 @@ class Vendor(Protocol):
     configured_by_sql: bool
     """Whether Django sets a new connection up by SQL: then it is met when that is done."""
 
+    idle_attribute: str | None
+    """The driver's attribute that is False exactly when `in_autocommit` is true; None: there is
+    none."""
+
+    level_is_the_sessions: bool
+    """Whether `next_level` is always its `default`."""
+
     def identify(self, connection: BaseDatabaseWrapper, driver: Any) -> Facts: ...
 
     def peek(self, connection: BaseDatabaseWrapper) -> Facts | None:

@@ -91,22 +91,25 @@ def _items(recipe: Recipe, queryset: Any, compiler: SQLCompiler, conversion: Con
 # Each recipe takes from the compiler what it needs, so that its items can be made without one.
 
 
-def _instances(queryset: Any, compiler: SQLCompiler, conversion: Conversion) -> Items:
-    plan = row_plans.plan_of(compiler)
-    as_lists = conversion.signature is not None
+class _Instances:
+    """By a plan, which the engine follows by itself where it can."""
 
-    def items(queryset: Any, db: str, rows: list[Any], copies: bool) -> list[Any]:
+    __slots__ = ("as_lists", "plan")
+
+    def __init__(self, queryset: Any, compiler: SQLCompiler, conversion: Conversion) -> None:
+        self.plan = row_plans.plan_of(compiler)
+        self.as_lists = conversion.signature is not None
+
+    def __call__(self, queryset: Any, db: str, rows: list[Any], copies: bool) -> list[Any]:
         return row_plans.rows_to_objects(
-            plan,
+            self.plan,
             rows,
             db,
             queryset._known_related_objects,
             getattr(queryset, "_fetch_mode", None),
             copy=copies,
-            as_lists=as_lists,
+            as_lists=self.as_lists,
         )
-
-    return items
 
 
 def _names(query: Any) -> list[str]:
@@ -133,7 +136,7 @@ def _tuples(queryset: Any, compiler: SQLCompiler, conversion: Conversion) -> Ite
     return lambda _, __, rows, copies: _engine.row_tuples(rows, True) if copies else list(rows)
 
 
-instances = _lazily(_instances)
+instances = _lazily(_Instances)
 dicts = _lazily(_dicts)
 named = _lazily(_named)
 flat = _lazily(_flat)

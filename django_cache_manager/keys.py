@@ -16,6 +16,7 @@ from django.conf import settings as django_settings
 from django.utils.safestring import SafeString
 
 from . import _engine
+from ._engine import AGGREGATE, COUNT, EXISTS, FIRST, ITEMS, LAST, LEVEL, ONE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,13 +25,14 @@ if TYPE_CHECKING:
 
     from .identity import Facts
 
+__all__ = ("AGGREGATE", "COUNT", "EXISTS", "FIRST", "ITEMS", "LAST", "LEVEL", "ONE")
+"""What a traced queryset is asked; of ONE, FIRST and LAST there is one item. LEVEL: of a prefetch,
+its items and what is remembered of them."""
+
 KIND_ROWS = 0
 KIND_FIRST_ROW = 1
 KIND_RAW = 2
 
-ITEMS, COUNT, EXISTS, AGGREGATE, LEVEL, ONE, FIRST, LAST = range(8)
-"""What a traced queryset is asked; of the last three there is one item. LEVEL: of a prefetch, its
-items and what is remembered of them."""
 
 DJANGO_SETTINGS: Final[dict[str, Any]] = object.__getattribute__(django_settings, "__dict__")
 """What LazySettings, which is slow to tell, was asked since the settings were changed last."""
@@ -90,6 +92,8 @@ def trace_head(connection: BaseDatabaseWrapper, facts: Facts) -> bytes:
 
 def trace_key(head: bytes, kind: int, number: int, values: tuple[Any, ...]) -> bytes:
     """The key of an answer of a traced queryset, in this process: `number` is its shape's.
+
+    The engine makes the same (`engine_trace_key`).
 
     Raises `_engine.Unencodable`.
     """

@@ -81,6 +81,8 @@ class MySQL:
     born_marked = True
     drains = False
     configured_by_sql = True
+    idle_attribute: str | None = None
+    level_is_the_sessions = True
 
     # --- who --------------------------------------------------------------------------------------
 

@@ -154,6 +154,8 @@ class PostgreSQL:
     born_marked = True
     drains = False
     configured_by_sql = False
+    idle_attribute: str | None = None
+    level_is_the_sessions = False
 
     def identify(self, connection: BaseDatabaseWrapper, driver: Any) -> Facts:
         row = _query(driver, _IDENTIFY)[0]

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from django.db.models import QuerySet
 
+    from ._engine import Trace
     from .captures import Captured
 
     Level = Callable[[list[Any], Any, Prefetch, int], tuple[list[Any], list[Any]]]
@@ -133,7 +134,7 @@ class _Level:
         found: QuerySet[Any] = default.get_queryset()
         return found
 
-    def trace(self) -> traces.Trace | None:
+    def trace(self) -> Trace | None:
         """Of the queryset, which gets the hints that Django gives it."""
         if getattr(self.queryset, "_trace", None) is None:
             return None
@@ -259,7 +260,7 @@ class _Level:
         return plain and self.relation.goes_through and bool(self.further())
 
     def remember(
-        self, trace: traces.Trace, alias: str, captured: Captured | None, objects: list[Any]
+        self, trace: Trace, alias: str, captured: Captured | None, objects: list[Any]
     ) -> None:
         """Keeps what Django has made of the level."""
         if captured is None or captured.rows is None or captured.items is None:
@@ -275,7 +276,9 @@ class _Level:
         if links is None:
             return
         size = POSITION_BYTES * (2 * len(rows) + len(links.places) + len(links.groups))
-        kept = answers.Answer(links, rows, captured.copies, items, captured.cells, captured.time)
+        plan = getattr(items, "plan", None)
+        found = rows, captured.copies, items, captured.cells, captured.time, plan
+        kept = answers.Answer(links, *found)
         answers.keep(trace, keys.LEVEL, alias, captured, kept, size)
 
     def _links(self, objects: list[Any]) -> Links | None:

@@ -12,6 +12,7 @@ from django.db.models import Prefetch
 from django.db.transaction import mark_for_rollback_on_error
 
 from . import answers, calls, expressions, keys, policy, traces, updates
+from .answers import MISS, quick
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -126,11 +127,25 @@ def following(encode: Callable[..., calls.Call]) -> Callable[[Method], Method]:
     return patch
 
 
+def naming(original: Method) -> Method:
+    """A call with names: order_by(), values(), only() and their like."""
+    follow = following(calls.names_call)(original)
+
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        known = quick.name(self, original, args, kwargs)
+        return follow(self, *args, **kwargs) if known is MISS else known
+
+    return method
+
+
 def filtering(original: Method) -> Method:
     """filter() and exclude(); a related manager's first is put off till its query is needed."""
     follow = following(expressions.filter_call)(original)
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        known = MISS if args else quick.filter(self, original, kwargs)
+        if known is not MISS:
+            return known
         if traces.CAN_WORK_IN_PLACE and not args and _puts_off_in_place(self, original, kwargs):
             return self
         trace = None if self._trace is None else traces.resolved(self)
@@ -215,7 +230,8 @@ def getitem(original: Method) -> Method:
     def method(self: Any, k: Any) -> Any:
         if self._trace is None or self._result_cache is not None or type(k) is not slice:
             return original(self, k)
-        return follow(self, k)
+        known = quick.slice(self, original, k)
+        return follow(self, k) if known is MISS else known
 
     return method
 
@@ -230,8 +246,12 @@ def _items(queryset: Any) -> list[Any]:
 def fetch_all(original: Method) -> Method:
     def method(self: Any) -> None:
         if self._trace is not None and self._result_cache is None:
-            trace = traces.resolved(self)
-            self._result_cache = answers.answer(self, trace, keys.ITEMS, _items)
+            found = quick.answer(self, keys.ITEMS)
+            if found is not MISS:
+                self._result_cache = found
+            else:
+                trace = traces.resolved(self)
+                self._result_cache = answers.answer(self, trace, keys.ITEMS, _items)
         original(self)
 
     return method
@@ -242,6 +262,9 @@ def answered(kind: int) -> Callable[[Method], Method]:
 
     def patch(original: Method) -> Method:
         def method(self: Any) -> Any:
+            found = quick.answer(self, kind)
+            if found is not MISS:
+                return found
             if self._trace is None or self._result_cache is not None:
                 return original(self)
             return answers.answer(self, traces.resolved(self), kind, original)
@@ -268,6 +291,9 @@ def get(original: Method) -> Method:
     unfiltered = answered(keys.ONE)(original)
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        found = MISS if args else quick.answer(self, keys.ONE, kwargs)
+        if found is not MISS:
+            return found
         trace = None if self._trace is None else traces.resolved(self)
         if trace is None:
             return original(self, *args, **kwargs)

@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 
     from django.db.backends.base.base import BaseDatabaseWrapper
 
+    from ._engine import Trace
     from .calls import Compared
     from .captures import Compiled
-    from .traces import Shape, Trace
+    from .traces import Shape
 
 READINGS_MAX: Final = 256
 """Of statements, for each connection."""

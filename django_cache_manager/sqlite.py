@@ -73,6 +73,8 @@ class SQLite:
     born_marked = False
     drains = True
     configured_by_sql = False
+    idle_attribute: str | None = "in_transaction"
+    level_is_the_sessions = True
 
     def __init__(self) -> None:
         self._shared = _SharedMemory()

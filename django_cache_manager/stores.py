@@ -51,6 +51,7 @@ class _Local:
 
 _local = _Local()
 conf.on_change(_local.reset)
+local_cache: Final = _local.cache
 
 
 class _Backend:

@@ -20,7 +20,8 @@ from django.db import DEFAULT_DB_ALIAS
 from django.db.models.query import QuerySet
 from django.db.models.sql import Query
 
-from . import conf, policy
+from . import _engine, conf, policy
+from ._engine import TRACE_VALUES_MAX, Trace
 from .calls import (
     PLAIN_TYPES,
     TYPES_OF,
@@ -55,7 +56,7 @@ CAN_WORK_IN_PLACE: Final = "_cloning_enabled" in _ATTRIBUTES
 if CAN_WORK_IN_PLACE:  # Django 6.1
     _RESET["_cloning_enabled"] = True
 _LEFT: Final = ("_iterable_class", "_fields")
-_KEPT: Final = tuple(
+KEPT: Final = tuple(
     name
     for name in (
         "_db",
@@ -69,7 +70,7 @@ _KEPT: Final = tuple(
 _ATTRIBUTES_KNOWN: Final = {
     *_RESET,
     *_LEFT,
-    *_KEPT,
+    *KEPT,
     "model",
     "_query",
     "_hints",
@@ -78,10 +79,10 @@ _ATTRIBUTES_KNOWN: Final = {
 
 MEMO_SHAPES: Final = 4096
 STEPS_MAX: Final = 16
-VALUES_MAX: Final = 1024
 
 _numbers = itertools.count(1)
-_roots: dict[tuple[type[QuerySet[Any]], type[Model]], Trace] = {}
+roots: Final[dict[tuple[type[QuerySet[Any]], type[Model]], Trace]] = {}
+"""Of querysets that nothing was called on."""
 _count = 0
 
 
@@ -120,12 +121,12 @@ class Shape:
         self.children: dict[tuple[Any, ...], Step] = {}
         self.attributes = {
             # Places for what each queryset has of its own: a copy needn't grow.
-            **dict.fromkeys((*_KEPT, "_hints", "_trace")),
+            **dict.fromkeys((*KEPT, "_hints", "_trace")),
             **_RESET,
             "model": model,
             # What the calls leave on a queryset beside its Query. What it has from another (its
             # related instances are among that) isn't the shape's, but for a new one's defaults.
-            **{name: built.__dict__[name] for name in (_LEFT if depth else (*_LEFT, *_KEPT))},
+            **{name: built.__dict__[name] for name in (_LEFT if depth else (*_LEFT, *KEPT))},
         }
         self.compared = compared
         """What the values are compared by, as far as they are."""
@@ -137,28 +138,16 @@ class Shape:
         self.ordering = model._meta.ordering
 
 
-class Trace:
-    """A shape and its values. Never changed."""
+def build(trace: Trace) -> Query:
+    """The Query that Django makes of a trace's calls."""
+    return replayed(trace)._query
 
-    __slots__ = ("calls", "shape", "values")
 
-    def __init__(
-        self, shape: Shape, values: tuple[Any, ...], calls: tuple[tuple[Any, ...], ...]
-    ) -> None:
-        self.shape = shape
-        self.values = values
-        self.calls = calls
-        """(method, args, kwargs), to be replayed."""
-
-    def build(self) -> Query:
-        """The Query that Django makes of the calls."""
-        return self.replayed()._query
-
-    def replayed(self) -> QuerySet[Any]:
-        queryset = pristine(self.shape.model, self.shape.caching)
-        for method, args, kwargs in self.calls:
-            queryset = method(queryset, *args, **kwargs)
-        return queryset
+def replayed(trace: Trace) -> QuerySet[Any]:
+    queryset = pristine(trace.shape.model, trace.shape.caching)
+    for method, args, kwargs in trace.calls:
+        queryset = method(queryset, *args, **kwargs)
+    return queryset
 
 
 def annotated_fields(query: Query) -> dict[str, Any]:
@@ -203,7 +192,7 @@ def leave(queryset: Any) -> None:
     trace = queryset._trace
     if trace is not None:
         attributes = queryset.__dict__
-        query = attributes.get("_query") or trace.build()
+        query = attributes.get("_query") or build(trace)
         if attributes["_result_cache"] is not None and not _is_filled(queryset):
             _compile(query, attributes["_db"])
         attributes.setdefault("_query", query)
@@ -232,14 +221,14 @@ def query_of(queryset: Any) -> Query:
     if "_query" not in attributes:
         if trace is None:
             raise AttributeError("_query")
-        attributes.setdefault("_query", trace.build())
+        attributes.setdefault("_query", build(trace))
     query: Query = attributes["_query"]
     return query
 
 
 def root(kind: type[QuerySet[Any]], model: type[Model]) -> Trace | None:
     """The trace of a queryset that nothing was called on, where its class can be traced."""
-    known = _roots.get((kind, model))
+    known = roots.get((kind, model))
     if known is not None and known.shape.ordering is model._meta.ordering:
         return known
     caching = policy.caching_of(kind)
@@ -251,7 +240,7 @@ def root(kind: type[QuerySet[Any]], model: type[Model]) -> Trace | None:
         return None
     _make_room()
     shape = Shape(model, pristine(model, caching), 0)
-    known = _roots[kind, model] = Trace(shape, (), ())
+    known = roots[kind, model] = Trace(shape, (), ())
     return known
 
 
@@ -264,7 +253,7 @@ def extended(trace: Trace, call: Call) -> Trace | None:
         values = step.values_of(call)
     except Unknown:
         return None
-    if len(trace.values) + len(values) > VALUES_MAX:
+    if len(trace.values) + len(values) > TRACE_VALUES_MAX:
         return None
     # An instance may change before the calls are replayed; its value was read at the call.
     kwargs = call.kwargs if step.readers is None else dict(zip(call.kwargs, values, strict=True))
@@ -293,7 +282,7 @@ def learn(trace: Trace, call: Call, built: QuerySet[Any]) -> Trace | None:
 def forget() -> None:
     """Of every model; querysets that are under way keep what they have."""
     global _count
-    _roots.clear()
+    roots.clear()
     _traceable.clear()
     _count = 0
 
@@ -335,26 +324,8 @@ def _is_traceable(kind: type[QuerySet[Any]]) -> bool:
 
 def unbuilt(queryset: QuerySet[Any], trace: Trace) -> QuerySet[Any]:
     """What Django's `_chain()` and the last call of `trace` would have made, without its Query."""
-    clone = object.__new__(type(queryset))
-    theirs, own = queryset.__dict__, trace.shape.attributes.copy()
-    for name in _KEPT:
-        own[name] = theirs[name]
-    own["_hints"] = theirs["_hints"] or {}
-    own["_trace"] = trace
-    clone.__dict__ = own
+    clone: QuerySet[Any] = _engine.unbuilt(queryset, trace, KEPT)
     return clone
-
-
-def fresh(kind: type[QuerySet[Any]], trace: Trace, using: str | None, hints: Any) -> QuerySet[Any]:
-    """What `kind(model, using=using, hints=hints)` makes, of a root's trace."""
-    made = object.__new__(kind)
-    own = trace.shape.attributes.copy()
-    own["_db"] = using
-    own["_hints"] = hints or {}
-    own["_known_related_objects"] = {}
-    own["_trace"] = trace
-    made.__dict__ = own
-    return made
 
 
 def private(queryset: QuerySet[Any], trace: Trace, using: str | None) -> QuerySet[Any]:
@@ -389,13 +360,9 @@ def following(
 
 def filtered(trace: Trace, method: Callable[..., Any], kwargs: dict[str, Any]) -> Trace | None:
     """The trace after filter() or exclude(), if its shape is known."""
-    values = tuple(kwargs.values())
-    types = tuple(map(type, values))
-    if PLAIN_TYPES.issuperset(types):
-        step = trace.shape.children.get((method, tuple(kwargs), types))
-        if step is None or len(trace.values) + len(values) > VALUES_MAX:
-            return None
-        return Trace(step.shape, trace.values + values, (*trace.calls, (method, (), kwargs)))
+    longer: Trace | None = trace.filtered(method, kwargs, PLAIN_TYPES)
+    if longer is not NotImplemented:
+        return longer
     try:
         return extended(trace, lookups_call(method, (), kwargs))
     except Unknown:
@@ -429,7 +396,7 @@ def sticky_filter(queryset: QuerySet[Any], **kwargs: Any) -> QuerySet[Any]:
 def sticky(trace: Trace) -> Trace | None:
     """The trace of a queryset whose next filter, which is put off, will be sticky."""
     call = Call(next_is_sticky, (), (), (), {})
-    return extended(trace, call) or learn(trace, call, next_is_sticky(trace.replayed()))
+    return extended(trace, call) or learn(trace, call, next_is_sticky(replayed(trace)))
 
 
 def keyed(trace: Trace, *more: Any) -> Trace:
@@ -440,6 +407,9 @@ def keyed(trace: Trace, *more: Any) -> Trace:
 def resolved(queryset: Any) -> Trace | None:
     """The trace of a queryset, with the filter that a related manager has put off: Django reads its
     instance when the query is needed."""
+    found: Trace | None = _engine.plain_trace(queryset)
+    if found is not NotImplemented:
+        return found
     # Read before the trace, and written after it: a thread that finds no filter put off has a trace
     # with it.
     deferred = queryset._deferred_filter

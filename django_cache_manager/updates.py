@@ -13,6 +13,7 @@ from django.core.exceptions import EmptyResultSet, FieldDoesNotExist
 from django.db.models import sql
 from django.db.models.sql.compiler import SQLUpdateCompiler
 
+from . import traces
 from .calls import PK_TYPES, target
 from .reads import connection_of
 from .statements import Columns, Memo, Originals, are_values, same
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
     from django.db.models import Field, Model
 
-    from .traces import Trace
+    from ._engine import Trace
 
     Values = Sequence[tuple[Field[Any, Any], type[Model] | None, Any]]
     Sql = tuple[str, tuple[Any, ...]]
@@ -143,7 +144,7 @@ def _parameters(
 
 def _compiled(connection: BaseDatabaseWrapper, trace: Trace, values: Values) -> Sql | None:
     """Text and parameters as Django makes them, unless it isn't Django that does."""
-    query: Any = trace.build().chain(sql.UpdateQuery)
+    query: Any = traces.build(trace).chain(sql.UpdateQuery)
     query.add_update_fields(values)
     compiler = query.get_compiler(connection=connection)
     if not _DJANGOS.are_of(compiler):

@@ -78,6 +78,44 @@ int engine_arguments_init(const struct engine_signature *signature, PyObject *ar
     return check_required(signature, out);
 }
 
+static PyObject **field_of(void *self, const struct engine_field *field)
+{
+    return (PyObject **)(void *)((char *)self + field->offset);
+}
+
+int engine_fields_set(void *self, const char *type, const struct engine_field *fields, PyObject *args,
+                      PyObject *keywords)
+{
+    Py_ssize_t count = 0;
+
+    for (; fields[count].name != NULL; count++) {
+        PyObject *value = keywords == NULL ? NULL : PyDict_GetItemString(keywords, fields[count].name);
+
+        if (value == NULL) {
+            PyErr_Format(PyExc_TypeError, "%s() needs '%s'", type, fields[count].name);
+            return -1;
+        }
+        *field_of(self, &fields[count]) = Py_NewRef(value);
+    }
+    if (PyTuple_GET_SIZE(args) == 0 && PyDict_GET_SIZE(keywords) == count)
+        return 0;
+    PyErr_Format(PyExc_TypeError, "%s() takes its %zd arguments by name, and no others", type, count);
+    return -1;
+}
+
+int engine_fields_visit(void *self, const struct engine_field *fields, visitproc visit, void *arg)
+{
+    for (; fields->name != NULL; fields++)
+        Py_VISIT(*field_of(self, fields));
+    return 0;
+}
+
+void engine_fields_clear(void *self, const struct engine_field *fields)
+{
+    for (; fields->name != NULL; fields++)
+        Py_CLEAR(*field_of(self, fields));
+}
+
 int engine_number(const char *name, PyObject *object, uint64_t max, uint64_t *out)
 {
     uint64_t number;
@@ -128,6 +166,22 @@ int engine_bytes(const char *name, PyObject *object)
     if (PyBytes_Check(object))
         return 0;
     PyErr_Format(PyExc_TypeError, "%s must be bytes, not %.100s", name, Py_TYPE(object)->tp_name);
+    return -1;
+}
+
+int engine_dict(const char *name, PyObject *object)
+{
+    if (PyDict_CheckExact(object))
+        return 0;
+    PyErr_Format(PyExc_TypeError, "%s must be a dict, not %.100s", name, Py_TYPE(object)->tp_name);
+    return -1;
+}
+
+int engine_tuple(const char *name, PyObject *object)
+{
+    if (PyTuple_CheckExact(object))
+        return 0;
+    PyErr_Format(PyExc_TypeError, "%s must be a tuple, not %.100s", name, Py_TYPE(object)->tp_name);
     return -1;
 }
 

@@ -23,7 +23,8 @@
 /* One for each interpreter that imports the module. */
 struct engine_state {
     PyObject *segment_error, *unencodable;
-    PyTypeObject *segment_type, *bypass_type, *local_cache_type, *row_plan_type, *scan_type;
+    PyTypeObject *segment_type, *bypass_type, *local_cache_type, *row_plan_type, *scan_type, *trace_type,
+        *standing_type, *answers_type;
 
     /* The exact types of the closed set that are not built in. datetime's own C interface stays reachable through the
      * capsule: its macros would keep it in a static variable, which interpreters can't share. */
@@ -35,8 +36,24 @@ struct engine_state {
     PyObject *name_int, *name_is_safe, *name_bit_length, *name_to_bytes, *name_from_bytes, *name_little, *name_signed,
         *name_getinitargs, *name_sizeof, *name_status, *name_errno, *name_server_capabilities, *name_state,
         *name_adding, *name_db, *name_fields_cache, *name_fetch_mode, *name_peers;
+
+    /* Of querysets and their traces. */
+    PyObject *name_name, *name_constructor_args, *name_source_expressions;
+    PyObject *name_attributes, *name_children, *name_readers, *name_unordered, *name_shape, *name_number, *name_trace,
+        *name__db, *name_hints, *name_known_related_objects, *name_cloning_enabled, *name_iterable_class, *name_fields,
+        *name_deferred_filter, *name_for_write, *name_instance, *name_router, *name_routers, *name_db_for_read,
+        *name_own_fetch_mode, *name_track_peers, *name_native, *name_found, *name_queryset_class, *name_get_queryset,
+        *name_model, *name_meta, *name_ordering, *name_caching, *name_sticky_filter, *name_defer_next_filter,
+        *name_prefetch_related_lookups, *name_result_cache;
+
+    /* Of connections. */
+    PyObject *name_connections, *name_storage, *name_standing, *name_driver, *name_session, *name_doubtful, *name_off,
+        *name_errored, *name_dirty, *name_level, *name_connection, *name_needs_rollback, *name_cursor,
+        *name_ensure_connection, *name_timezone_name, *name_schema_name, *name_thread_ident, *name_current,
+        *name_use_tz;
+
     PyObject *signed_names; /* ("signed",) */
-    PyObject *gc_collect, *number_zero;
+    PyObject *gc_collect, *number_zero, *object_new;
 
     /* Kept between calls for their room. Whoever uses one takes it out and puts it back. */
     struct qc_encoder spare_encoder;
@@ -53,7 +70,7 @@ struct engine_state *engine_state_of_type(PyTypeObject *type);
 #define ENGINE_METHOD(function) ((PyCFunction)(void (*)(void))(function))
 
 extern PyType_Spec engine_segment_spec, engine_bypass_spec, engine_local_cache_spec, engine_row_plan_spec,
-    engine_scan_spec;
+    engine_scan_spec, engine_trace_spec, engine_standing_spec, engine_answers_spec;
 
 /* error.c */
 
@@ -77,6 +94,19 @@ struct engine_signature {
 
 #define ENGINE_ARGUMENTS_MAX 10
 
+/* An object's reference that its constructor is given by name. */
+struct engine_field {
+    const char *name; /* NULL ends the list */
+    size_t offset;
+};
+
+/* Fills an object whose fields are NULL: all have to be given, and nothing else. */
+int engine_fields_set(void *self, const char *type, const struct engine_field *fields, PyObject *args,
+                      PyObject *keywords);
+
+int engine_fields_visit(void *self, const struct engine_field *fields, visitproc visit, void *arg);
+void engine_fields_clear(void *self, const struct engine_field *fields);
+
 /* Puts borrowed references into `out` in the order of the names, NULL for what wasn't given. */
 int engine_arguments(const struct engine_signature *signature, PyObject *const *args, Py_ssize_t count,
                      PyObject *keywords, PyObject **out);
@@ -89,6 +119,10 @@ int engine_number(const char *name, PyObject *object, uint64_t max, uint64_t *ou
 int engine_number_u32(const char *name, PyObject *object, uint32_t *out);
 int engine_group(PyObject *object, int64_t *out);
 int engine_bytes(const char *name, PyObject *object);
+
+/* Of exactly that type. */
+int engine_dict(const char *name, PyObject *object);
+int engine_tuple(const char *name, PyObject *object);
 
 /* A set of cells: borrowed from `object`. */
 struct engine_cells {
@@ -146,6 +180,10 @@ PyObject *engine_rows_read(struct engine_state *state, const void *data, size_t 
 /* A set of rows is a list or tuple of lists or tuples. False with an exception set otherwise. */
 bool engine_rows_check(PyObject *rows);
 
+/* The key that encode_key makes of (head, number, kind, *values); `values` is an exact tuple. */
+PyObject *engine_trace_key(struct engine_state *state, PyObject *head, PyObject *number, PyObject *kind,
+                           PyObject *values);
+
 PyObject *engine_encode_key(PyObject *module, PyObject *parts);
 PyObject *engine_encode_rows(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *keywords);
 PyObject *engine_decode_rows(PyObject *module, PyObject *encoded);
@@ -172,6 +210,14 @@ PyObject *engine_unpack_entry(PyObject *module, PyObject *const *args, Py_ssize_
 
 /* The answer to a lookup: (rows, cells, stamp, encoded size). Steals `rows`, which may be NULL with an exception set. */
 PyObject *engine_entry_answer(PyObject *rows, const void *cells, size_t cell_count, uint64_t stamp, size_t size);
+
+/* aggregates.c */
+PyObject *engine_aggregated_name(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *keywords);
+
+/* queryset.c */
+PyObject *engine_unbuilt(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *keywords);
+PyObject *engine_pristine(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *keywords);
+PyObject *engine_plain_trace(PyObject *module, PyObject *queryset);
 
 /* scan.c */
 PyObject *engine_scan(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *keywords);

@@ -308,13 +308,32 @@ static PyObject *build_all(struct build *build, PyObject *rows, bool track_peers
     return instances;
 }
 
+PyObject *engine_row_plan_rows(struct row_plan *self, PyObject *rows, const struct engine_instances *wanted)
+{
+    struct unseen unseen = {0};
+    struct build build = {
+        .state = engine_state_of_type(Py_TYPE(self)),
+        .plan = self,
+        .unseen = &unseen,
+        .db = wanted->db,
+        .fetch_mode = wanted->fetch_mode == Py_None ? NULL : wanted->fetch_mode,
+        .copy = wanted->copy,
+    };
+
+    if (!PyList_CheckExact(rows)) {
+        PyErr_Format(PyExc_TypeError, "rows must be a list, not %.100s", Py_TYPE(rows)->tp_name);
+        return NULL;
+    }
+    if (!engine_row_plan_holds(self))
+        Py_RETURN_NONE;
+    return build_all(&build, rows, wanted->track_peers);
+}
+
 PyObject *engine_row_plan_build(struct row_plan *self, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
 {
     static const char *const names[] = {"rows", "db", "fetch_mode", "track_peers", "copy", NULL};
     static const struct engine_signature signature = {"build", names, 2, 5};
     PyObject *given[ENGINE_ARGUMENTS_MAX];
-    struct unseen unseen = {0};
-    struct build build = {.state = engine_state_of_type(Py_TYPE(self)), .plan = self, .unseen = &unseen};
     int track_peers, copy;
 
     if (engine_arguments(&signature, args, count, keywords, given) < 0)
@@ -323,14 +342,8 @@ PyObject *engine_row_plan_build(struct row_plan *self, PyObject *const *args, Py
     copy = given[4] == NULL ? 0 : PyObject_IsTrue(given[4]);
     if (track_peers < 0 || copy < 0)
         return NULL;
-    if (!PyList_CheckExact(given[0])) {
-        PyErr_Format(PyExc_TypeError, "rows must be a list, not %.100s", Py_TYPE(given[0])->tp_name);
-        return NULL;
-    }
-    if (!engine_row_plan_holds(self))
-        Py_RETURN_NONE;
-    build.db = given[1];
-    build.fetch_mode = given[2] == Py_None ? NULL : given[2];
-    build.copy = copy;
-    return build_all(&build, given[0], track_peers);
+    return engine_row_plan_rows(
+        self, given[0],
+        &(struct engine_instances){
+            .db = given[1], .fetch_mode = given[2], .track_peers = track_peers != 0, .copy = copy != 0});
 }

@@ -115,12 +115,44 @@ static struct local_entry *look_up(struct local_table *table, struct local_entry
     return verdict == SERVE ? entry : NULL;
 }
 
+/* A new reference, or NULL without an exception. */
+static PyObject *value_of(struct local_cache *self, PyObject *key, Py_hash_t hash, const struct segment *segment,
+                          uint64_t limit)
+{
+    struct local_entry *entry = local_table_find(&self->table, key, hash), *dropped = NULL;
+    PyObject *value = NULL;
+
+    if (entry != NULL)
+        entry = look_up(&self->table, entry, segment, limit, &dropped);
+    if (entry != NULL) {
+        entry->hit = true;
+        value = Py_NewRef(entry->value);
+    }
+    local_entry_release(dropped);
+    return value;
+}
+
+int engine_local_cache_find(const struct engine_state *state, PyObject *cache, PyObject *key, struct segment *segment,
+                            PyObject **value)
+{
+    Py_hash_t hash;
+
+    *value = NULL;
+    if (!Py_IS_TYPE(cache, state->local_cache_type)) {
+        PyErr_Format(PyExc_TypeError, "cache must be a LocalCache, not %.100s", Py_TYPE(cache)->tp_name);
+        return -1;
+    }
+    if (hash_key(key, &hash) < 0)
+        return -1;
+    *value = value_of((struct local_cache *)cache, key, hash, segment, QC_NO_LIMIT);
+    return 0;
+}
+
 static PyObject *get(struct local_cache *self, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
 {
     static const char *const names[] = {"key", "segment", "limit", NULL};
     static const struct engine_signature signature = {"get", names, 2, 3};
-    PyObject *given[3], *value = NULL;
-    struct local_entry *entry, *dropped = NULL;
+    PyObject *given[3], *value;
     struct segment *segment;
     Py_hash_t hash;
     uint64_t limit;
@@ -131,14 +163,7 @@ static PyObject *get(struct local_cache *self, PyObject *const *args, Py_ssize_t
     segment = engine_segment_of(engine_state_of_type(Py_TYPE(self)), given[1]);
     if (segment == NULL)
         return NULL;
-    entry = local_table_find(&self->table, given[0], hash);
-    if (entry != NULL)
-        entry = look_up(&self->table, entry, segment, limit, &dropped);
-    if (entry != NULL) {
-        entry->hit = true;
-        value = Py_NewRef(entry->value);
-    }
-    local_entry_release(dropped);
+    value = value_of(self, given[0], hash, segment, limit);
     return value != NULL ? value : Py_NewRef(Py_None);
 }
 

@@ -1,5 +1,6 @@
 /* django_cache_manager._engine: the module, its state and its constants. _engine.pyi is its manual. */
-#include "engine.h"
+#include "answers.h"
+#include "trace.h"
 
 struct engine_state *engine_state_of(PyObject *module)
 {
@@ -17,18 +18,39 @@ struct constant {
 };
 
 static const struct constant constants[] = {
-    {"SQLITE", QC_SQL_SQLITE},       {"POSTGRESQL", QC_SQL_POSTGRESQL},
-    {"MYSQL", QC_SQL_MYSQL},         {"READ", QC_SQL_READ},
-    {"WRITE", QC_SQL_WRITE},         {"DDL", QC_SQL_DDL},
-    {"UNKNOWN", QC_SQL_UNKNOWN},     {"BEGIN", QC_SQL_BEGIN},
-    {"IMMEDIATE", QC_SQL_IMMEDIATE}, {"COMMIT", QC_SQL_COMMIT},
-    {"ROLLBACK", QC_SQL_ROLLBACK},   {"SAVEPOINT", QC_SQL_SAVEPOINT},
-    {"RELEASE", QC_SQL_RELEASE},     {"ROLLBACK_TO", QC_SQL_ROLLBACK_TO},
-    {"HARMLESS", QC_SQL_HARMLESS},   {"SESSION", QC_SQL_SESSION},
-    {"TEMP", QC_SQL_TEMP},           {"ATTACH", QC_SQL_ATTACH},
-    {"LOCKING", QC_SQL_LOCKING},     {"RETURNING", QC_SQL_RETURNING},
-    {"COPY_FROM", QC_SQL_COPY_FROM}, {"ISOLATION", QC_SQL_ISOLATION},
-    {"DATABASE", QC_SQL_DATABASE},   {"SYSTEM", QC_SQL_SYSTEM},
+    {"SQLITE", QC_SQL_SQLITE},
+    {"POSTGRESQL", QC_SQL_POSTGRESQL},
+    {"MYSQL", QC_SQL_MYSQL},
+    {"READ", QC_SQL_READ},
+    {"WRITE", QC_SQL_WRITE},
+    {"DDL", QC_SQL_DDL},
+    {"UNKNOWN", QC_SQL_UNKNOWN},
+    {"BEGIN", QC_SQL_BEGIN},
+    {"IMMEDIATE", QC_SQL_IMMEDIATE},
+    {"COMMIT", QC_SQL_COMMIT},
+    {"ROLLBACK", QC_SQL_ROLLBACK},
+    {"SAVEPOINT", QC_SQL_SAVEPOINT},
+    {"RELEASE", QC_SQL_RELEASE},
+    {"ROLLBACK_TO", QC_SQL_ROLLBACK_TO},
+    {"HARMLESS", QC_SQL_HARMLESS},
+    {"SESSION", QC_SQL_SESSION},
+    {"TEMP", QC_SQL_TEMP},
+    {"ATTACH", QC_SQL_ATTACH},
+    {"LOCKING", QC_SQL_LOCKING},
+    {"RETURNING", QC_SQL_RETURNING},
+    {"COPY_FROM", QC_SQL_COPY_FROM},
+    {"ISOLATION", QC_SQL_ISOLATION},
+    {"DATABASE", QC_SQL_DATABASE},
+    {"SYSTEM", QC_SQL_SYSTEM},
+    {"ITEMS", ANSWER_ITEMS},
+    {"COUNT", ANSWER_COUNT},
+    {"EXISTS", ANSWER_EXISTS},
+    {"AGGREGATE", ANSWER_AGGREGATE},
+    {"LEVEL", ANSWER_LEVEL},
+    {"ONE", ANSWER_ONE},
+    {"FIRST", ANSWER_FIRST},
+    {"LAST", ANSWER_LAST},
+    {"TRACE_VALUES_MAX", TRACE_VALUES_MAX},
 };
 
 /* Takes over `value`, which may be NULL with an exception set. */
@@ -63,40 +85,110 @@ static int add_types(PyObject *module, struct engine_state *state)
     if (add_type(module, &engine_segment_spec, &state->segment_type) < 0 ||
         add_type(module, &engine_bypass_spec, &state->bypass_type) < 0 ||
         add_type(module, &engine_local_cache_spec, &state->local_cache_type) < 0 ||
-        add_type(module, &engine_row_plan_spec, &state->row_plan_type) < 0)
+        add_type(module, &engine_row_plan_spec, &state->row_plan_type) < 0 ||
+        add_type(module, &engine_trace_spec, &state->trace_type) < 0 ||
+        add_type(module, &engine_standing_spec, &state->standing_type) < 0 ||
+        add_type(module, &engine_answers_spec, &state->answers_type) < 0)
         return -1;
     return add_type(module, &engine_scan_spec, &state->scan_type);
 }
 
+#define NAME(member, text)                                                                                             \
+    {                                                                                                                  \
+        offsetof(struct engine_state, name_##member), text                                                             \
+    }
+
+static const struct {
+    size_t offset;
+    const char *text;
+} names[] = {
+    NAME(int, "int"),
+    NAME(is_safe, "is_safe"),
+    NAME(bit_length, "bit_length"),
+    NAME(to_bytes, "to_bytes"),
+    NAME(from_bytes, "from_bytes"),
+    NAME(little, "little"),
+    NAME(signed, "signed"),
+    NAME(getinitargs, "__getinitargs__"),
+    NAME(sizeof, "__sizeof__"),
+    NAME(status, "status"),
+    NAME(errno, "errno"),
+    NAME(server_capabilities, "server_capabilities"),
+    NAME(state, "_state"),
+    NAME(adding, "adding"),
+    NAME(db, "db"),
+    NAME(fields_cache, "fields_cache"),
+    NAME(fetch_mode, "fetch_mode"),
+    NAME(peers, "peers"),
+    NAME(name, "name"),
+    NAME(constructor_args, "_constructor_args"),
+    NAME(source_expressions, "source_expressions"),
+    NAME(attributes, "attributes"),
+    NAME(children, "children"),
+    NAME(readers, "readers"),
+    NAME(unordered, "unordered"),
+    NAME(shape, "shape"),
+    NAME(number, "number"),
+    NAME(trace, "_trace"),
+    NAME(_db, "_db"),
+    NAME(hints, "_hints"),
+    NAME(known_related_objects, "_known_related_objects"),
+    NAME(cloning_enabled, "_cloning_enabled"),
+    NAME(iterable_class, "_iterable_class"),
+    NAME(fields, "_fields"),
+    NAME(deferred_filter, "_deferred_filter"),
+    NAME(for_write, "_for_write"),
+    NAME(instance, "instance"),
+    NAME(router, "router"),
+    NAME(routers, "routers"),
+    NAME(db_for_read, "db_for_read"),
+    NAME(own_fetch_mode, "_fetch_mode"),
+    NAME(track_peers, "track_peers"),
+    NAME(native, "native"),
+    NAME(found, "found"),
+    NAME(queryset_class, "_queryset_class"),
+    NAME(get_queryset, "get_queryset"),
+    NAME(model, "model"),
+    NAME(meta, "_meta"),
+    NAME(ordering, "ordering"),
+    NAME(caching, "caching"),
+    NAME(sticky_filter, "_sticky_filter"),
+    NAME(defer_next_filter, "_defer_next_filter"),
+    NAME(prefetch_related_lookups, "_prefetch_related_lookups"),
+    NAME(result_cache, "_result_cache"),
+    NAME(connections, "_connections"),
+    NAME(storage, "_storage"),
+    NAME(standing, "_cache_manager_standing"),
+    NAME(driver, "driver"),
+    NAME(session, "session"),
+    NAME(doubtful, "doubtful"),
+    NAME(off, "off"),
+    NAME(errored, "errored"),
+    NAME(dirty, "dirty"),
+    NAME(level, "level"),
+    NAME(connection, "connection"),
+    NAME(needs_rollback, "needs_rollback"),
+    NAME(cursor, "cursor"),
+    NAME(ensure_connection, "ensure_connection"),
+    NAME(timezone_name, "timezone_name"),
+    NAME(schema_name, "schema_name"),
+    NAME(thread_ident, "_thread_ident"),
+    NAME(current, "_current"),
+    NAME(use_tz, "USE_TZ"),
+};
+
+static PyObject **name_at(struct engine_state *state, size_t index)
+{
+    return (PyObject **)(void *)((char *)state + names[index].offset);
+}
+
 static int name_them(struct engine_state *state)
 {
-    const struct {
-        PyObject **name;
-        const char *text;
-    } names[] = {
-        {&state->name_int, "int"},
-        {&state->name_is_safe, "is_safe"},
-        {&state->name_bit_length, "bit_length"},
-        {&state->name_to_bytes, "to_bytes"},
-        {&state->name_from_bytes, "from_bytes"},
-        {&state->name_little, "little"},
-        {&state->name_signed, "signed"},
-        {&state->name_getinitargs, "__getinitargs__"},
-        {&state->name_sizeof, "__sizeof__"},
-        {&state->name_status, "status"},
-        {&state->name_errno, "errno"},
-        {&state->name_server_capabilities, "server_capabilities"},
-        {&state->name_state, "_state"},
-        {&state->name_adding, "adding"},
-        {&state->name_db, "db"},
-        {&state->name_fields_cache, "fields_cache"},
-        {&state->name_fetch_mode, "fetch_mode"},
-        {&state->name_peers, "peers"},
-    };
-
     for (size_t i = 0; i < Py_ARRAY_LENGTH(names); i++) {
-        *names[i].name = PyUnicode_InternFromString(names[i].text);
-        if (*names[i].name == NULL)
+        PyObject **name = name_at(state, i);
+
+        *name = PyUnicode_InternFromString(names[i].text);
+        if (*name == NULL)
             return -1;
     }
     state->signed_names = PyTuple_Pack(1, state->name_signed);
@@ -148,7 +240,8 @@ static int find_types(struct engine_state *state)
     Py_XDECREF(safe);
     state->gc_collect = import("gc", "collect");
     state->number_zero = PyLong_FromLong(0);
-    if (state->gc_collect == NULL || state->number_zero == NULL)
+    state->object_new = PyObject_GetAttrString((PyObject *)&PyBaseObject_Type, "__new__");
+    if (state->gc_collect == NULL || state->number_zero == NULL || state->object_new == NULL)
         return -1;
     return state->decimal_type != NULL && state->uuid_type != NULL && state->uuid_unsafe != NULL ? 0 : -1;
 }
@@ -173,35 +266,23 @@ static int traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->local_cache_type);
     Py_VISIT(state->row_plan_type);
     Py_VISIT(state->scan_type);
+    Py_VISIT(state->trace_type);
+    Py_VISIT(state->standing_type);
+    Py_VISIT(state->answers_type);
     Py_VISIT(state->datetime_capsule);
     Py_VISIT(state->timezone_type);
     Py_VISIT(state->decimal_type);
     Py_VISIT(state->uuid_type);
     Py_VISIT(state->uuid_unsafe);
     Py_VISIT(state->gc_collect);
+    Py_VISIT(state->object_new);
     return 0;
 }
 
 static void clear_names(struct engine_state *state)
 {
-    Py_CLEAR(state->name_int);
-    Py_CLEAR(state->name_is_safe);
-    Py_CLEAR(state->name_bit_length);
-    Py_CLEAR(state->name_to_bytes);
-    Py_CLEAR(state->name_from_bytes);
-    Py_CLEAR(state->name_little);
-    Py_CLEAR(state->name_signed);
-    Py_CLEAR(state->name_getinitargs);
-    Py_CLEAR(state->name_sizeof);
-    Py_CLEAR(state->name_status);
-    Py_CLEAR(state->name_errno);
-    Py_CLEAR(state->name_server_capabilities);
-    Py_CLEAR(state->name_state);
-    Py_CLEAR(state->name_adding);
-    Py_CLEAR(state->name_db);
-    Py_CLEAR(state->name_fields_cache);
-    Py_CLEAR(state->name_fetch_mode);
-    Py_CLEAR(state->name_peers);
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(names); i++)
+        Py_CLEAR(*name_at(state, i));
     Py_CLEAR(state->signed_names);
 }
 
@@ -216,6 +297,9 @@ static int clear(PyObject *module)
     Py_CLEAR(state->local_cache_type);
     Py_CLEAR(state->row_plan_type);
     Py_CLEAR(state->scan_type);
+    Py_CLEAR(state->trace_type);
+    Py_CLEAR(state->standing_type);
+    Py_CLEAR(state->answers_type);
     state->datetime = NULL;
     Py_CLEAR(state->datetime_capsule);
     Py_CLEAR(state->timezone_type);
@@ -224,6 +308,7 @@ static int clear(PyObject *module)
     Py_CLEAR(state->uuid_unsafe);
     Py_CLEAR(state->gc_collect);
     Py_CLEAR(state->number_zero);
+    Py_CLEAR(state->object_new);
     clear_names(state);
     return 0;
 }
@@ -253,6 +338,10 @@ static PyMethodDef methods[] = {
     {"row_named", ENGINE_METHOD(engine_row_named), FAST, "Rows as instances of a named tuple's class."},
     {"row_column", ENGINE_METHOD(engine_row_column), FAST, "One value of each row."},
     {"row_dicts", ENGINE_METHOD(engine_row_dicts), FAST, "Rows as dicts with these names."},
+    {"aggregated_name", ENGINE_METHOD(engine_aggregated_name), FAST, "What a plain aggregate is over; None."},
+    {"unbuilt", ENGINE_METHOD(engine_unbuilt), FAST, "A queryset like another, with another trace."},
+    {"pristine", ENGINE_METHOD(engine_pristine), FAST, "A manager's queryset with a root's trace; None."},
+    {"plain_trace", ENGINE_METHOD(engine_plain_trace), METH_O, "A queryset's trace if nothing is put off; None."},
     {"file_identity", ENGINE_METHOD(engine_file_identity), METH_O, "Device major and minor, inode, birth time in ns."},
     {"mysql_status", ENGINE_METHOD(engine_mysql_status), METH_O,
      "The server's status word in a mysqlclient connection."},

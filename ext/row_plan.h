@@ -65,6 +65,18 @@ struct row_plan {
 bool engine_row_plan_holds(const struct row_plan *plan);
 
 /* instance.c */
+
+/* What instances of a plan's rows are wanted. */
+struct engine_instances {
+    PyObject *db;
+    PyObject *fetch_mode; /* Py_None or NULL: Django has none */
+    bool track_peers;
+    bool copy; /* lists and dicts in the rows are copied for each */
+};
+
+/* The instances, a list; None: the plan holds no longer. */
+PyObject *engine_row_plan_rows(struct row_plan *self, PyObject *rows, const struct engine_instances *wanted);
+
 PyObject *engine_row_plan_build(struct row_plan *self, PyObject *const *args, Py_ssize_t count, PyObject *keywords);
 
 /* plan_parse.c: fills an empty plan from its description. */

@@ -9,34 +9,48 @@ static PyObject *bytes_of(const struct qc_encoder *encoder)
 /* No list or tuple is as large as this, nor any key. */
 #define KEY_MAX ((size_t)PY_SSIZE_T_MAX / 2)
 
-static int write_parts(struct engine_writer *writer, PyObject *parts)
+/* One tuple of the `count` at `first` and the items of `rest`, a tuple. */
+static int write_parts(struct engine_writer *writer, PyObject *const *first, Py_ssize_t count, PyObject *rest)
 {
-    Py_ssize_t count = PySequence_Fast_GET_SIZE(parts);
-    int status = qc_encode_head(&writer->encoder, QC_TYPE_TUPLE, (size_t)count);
+    Py_ssize_t more = PyTuple_GET_SIZE(rest);
+    int status = qc_encode_head(&writer->encoder, QC_TYPE_TUPLE, (size_t)(count + more));
 
-    for (Py_ssize_t i = 0; status == QC_OK && i < PySequence_Fast_GET_SIZE(parts); i++) {
-        PyObject *part = Py_NewRef(PySequence_Fast_GET_ITEM(parts, i));
-
-        status = engine_value_write(writer, part, 0);
-        Py_DECREF(part);
-    }
+    for (Py_ssize_t i = 0; status == QC_OK && i < count; i++)
+        status = engine_value_write(writer, first[i], 0);
+    for (Py_ssize_t i = 0; status == QC_OK && i < more; i++)
+        status = engine_value_write(writer, PyTuple_GET_ITEM(rest, i), 0);
     return status;
+}
+
+static PyObject *key_of(struct engine_state *state, PyObject *const *first, Py_ssize_t count, PyObject *rest)
+{
+    struct engine_writer writer;
+    PyObject *key;
+    int status;
+
+    engine_writer_open(&writer, state, KEY_MAX);
+    writer.is_key = true;
+    status = write_parts(&writer, first, count, rest);
+    key = status == QC_OK ? bytes_of(&writer.encoder) : engine_codec_raise(state, status);
+    engine_writer_close(&writer);
+    return key;
+}
+
+PyObject *engine_trace_key(struct engine_state *state, PyObject *head, PyObject *number, PyObject *kind,
+                           PyObject *values)
+{
+    PyObject *const first[] = {head, number, kind};
+
+    return key_of(state, first, Py_ARRAY_LENGTH(first), values);
 }
 
 PyObject *engine_encode_key(PyObject *module, PyObject *parts)
 {
-    struct engine_state *state = engine_state_of(module);
-    struct engine_writer writer;
-    PyObject *sequence = PySequence_Tuple(parts), *key = NULL;
-    int status;
+    PyObject *sequence = PySequence_Tuple(parts), *key;
 
     if (sequence == NULL)
         return NULL;
-    engine_writer_open(&writer, state, KEY_MAX);
-    writer.is_key = true;
-    status = write_parts(&writer, sequence);
-    key = status == QC_OK ? bytes_of(&writer.encoder) : engine_codec_raise(state, status);
-    engine_writer_close(&writer);
+    key = key_of(engine_state_of(module), NULL, 0, sequence);
     Py_DECREF(sequence);
     return key;
 }

@@ -27,6 +27,10 @@ int engine_limit(PyObject *object, uint64_t *limit);
 bool engine_segment_serves(const struct segment *segment, const struct engine_cells *cells, uint64_t time,
                            uint64_t limit);
 
+/* local_cache.c: a value that holds now, a new reference; NULL: there is none. */
+int engine_local_cache_find(const struct engine_state *state, PyObject *cache, PyObject *key, struct segment *segment,
+                            PyObject **value);
+
 /* Methods; docstrings are in the table of segment.c. */
 
 /* segment_entries.c */

@@ -264,7 +264,7 @@ class Tree:
         status, output = self.call(*command, *tests.split())
         if status == 0:
             return ""
-        line = re.search(r"^(?:FAILED|ERROR) (tests/\S+::\S+)(?: - (.*))?$", output, re.MULTILINE)
+        line = re.search(r"^(?:FAILED|ERROR) (tests/\S+?::.+?)(?: - (.*))?$", output, re.MULTILINE)
         if status != 1 or line is None or (line[2] or "").startswith(_BROKEN):
             raise Unusable(f"the tests don't run: {output.strip()[-600:]}")
         database = re.search(r"--db=(\S+)", tests)

@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.test import override_settings
 
-from django_cache_manager import answers, standing
+from django_cache_manager import answers
 from django_cache_manager.api import segment_of
 from django_cache_manager.connection_state import state_of
 from django_cache_manager.isolation import Level
@@ -53,6 +53,7 @@ def state() -> Any:
 
 CHANGES: dict[str, Callable[[], Any]] = {
     "a transaction": lambda: in_a_block(),
+    "a transaction that has read": lambda: transaction.atomic(),
     "without autocommit": lambda: without_autocommit(),
     "a transaction that is broken": lambda: changed(wrapper(), "needs_rollback", True),
     "an error": lambda: changed(state(), "errored", True),
@@ -96,8 +97,10 @@ def without_autocommit() -> Iterator[None]:
         transaction.set_autocommit(True)
 
 
-def stands() -> bool:
-    return standing.of(wrapper()) is not None
+def stands(own: BaseDatabaseWrapper | None = None) -> bool:
+    own = own or wrapper()
+    known: Any = vars(own).get("_cache_manager_standing")
+    return known is not None and known.holds(own)
 
 
 @pytest.mark.parametrize("name", CHANGES)
@@ -119,7 +122,7 @@ def test_is_of_its_thread() -> None:
     Author.objects.count()
     own = wrapper()
     assert own._thread_ident == threading.get_ident()  # type: ignore[attr-defined]
-    assert in_another_thread(lambda: standing.of(own)) is None
+    assert not in_another_thread(lambda: stands(own))
 
 
 def test_ends_with_its_connection() -> None:
@@ -149,8 +152,10 @@ def test_answers_are_those_of_a_look_round() -> None:
     """A hit with a standing makes the key that a look round has made."""
     Author.objects.get(pk=1)
     assert stands()
-    with mock.patch.object(standing, "of", return_value=None):
-        looked = Author.objects.get(pk=1)
+    with mock.patch.dict(vars(wrapper())):
+        del vars(wrapper())["_cache_manager_standing"]
+        with mock.patch.object(answers, "ask", side_effect=AssertionError("another key")):
+            looked = Author.objects.get(pk=1)
     with connection.execute_wrapper(lambda *_: pytest.fail("it was asked")):
         assert Author.objects.get(pk=1) == looked
 

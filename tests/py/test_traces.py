@@ -126,6 +126,15 @@ def test_instance_is_read_when_django_reads_it() -> None:
         assert {author.country_id for author in related} == {"JP"}
 
 
+def test_query_is_built_of_what_the_instance_was() -> None:
+    for _ in range(3):
+        germany = Country.objects.get(pk="DE")
+        books = Book.objects.filter(author__country=germany)
+        germany.code = "JP"
+        assert "DE" in str(books.query)
+        assert "JP" not in str(books.query)
+
+
 def test_unsaved_instance_raises_or_warns_as_ever() -> None:
     for _ in range(3):
         for read in (

@@ -17,6 +17,9 @@ from typing import Any
 
 import pytest
 from segment_file import SIZES
+from test_engine_answers import CHANGES, DEFAULTS, Reference, an_aggregate
+from test_engine_answers import a_plan as plan_of_items
+from traced_world import KEPT, MISS, PLAIN, Answer, Queryset, World
 
 from django_cache_manager import _engine
 
@@ -66,6 +69,7 @@ def failing(function: Callable[..., Any], *arguments: Any, **named: Any) -> Call
             OverflowError,
             OSError,
             RecursionError,
+            LookupError,
             _engine.SegmentError,
         ):
             return
@@ -225,6 +229,69 @@ def local_calls(segment: _engine.Segment) -> dict[str, Callable[[], Any]]:
     }
 
 
+def traced_calls(world: World) -> dict[str, Callable[[], Any]]:
+    """Of traces, of querysets with one, and of hits by them."""
+    world.remember(_engine.ONE, 5)
+    answer = Answer(None, [(5, ["a"])], True, lambda *_: ["item"], b"", 0, plan_of_items())
+    world.remember(_engine.FIRST, number=1, answer=answer)
+    world.remember(_engine.LEVEL, number=1, answer=answer._replace(plan=None))
+    queryset, odd = world.queryset(), world.queryset()
+    odd._trace = odd._db = odd._hints = 5
+    kwargs, answers = {"pk": 5}, world.answers
+
+    def unset(change: str) -> Callable[[], Any]:
+        def call() -> None:
+            with CHANGES[change](world):
+                assert world.get(pk=5) is MISS
+
+        return call
+
+    return {
+        "trace": lambda: _engine.Trace(world.shape, (1,), ()),
+        "trace bad": failing(_engine.Trace, world.shape, [], ()),
+        "filtered": lambda: world.root.filtered(Queryset.filter, kwargs, PLAIN),
+        "filtered unknown": lambda: world.root.filtered(Queryset.filter, {"id": "a"}, PLAIN),
+        "filtered not plain": lambda: world.root.filtered(Queryset.filter, {"id": 1.5}, PLAIN),
+        "pristine": world.queryset,
+        "pristine unknown": lambda: _engine.pristine(world.manager, {}),
+        "unbuilt": lambda: _engine.unbuilt(queryset, world.root, KEPT),
+        "unbuilt bad": failing(_engine.unbuilt, queryset, world.root, ("_db", ["x"])),
+        "plain_trace": lambda: (_engine.plain_trace(queryset), _engine.plain_trace(odd)),
+        "alias": lambda: (answers.alias(queryset), answers.alias(odd)),
+        "standing": world.standing,
+        "standing bad": failing(world.standing, head=5),
+        "answers bad": failing(_engine.Answers, cache=5),
+        "holds": lambda: world.standing().holds(world.connection),
+        "hit": lambda: (world.get(pk=5), world.ask(pk=5)),
+        "miss": lambda: (world.get(pk=6), world.ask(pk="6"), world.ask(), world.get(a=[])),
+        "instances": lambda: answers.answer(queryset, _engine.FIRST),
+        "level": lambda: answers.answer(queryset, _engine.LEVEL),
+        "filter": lambda: answers.filter(queryset, Queryset.filter, kwargs),
+        "name": lambda: answers.name(queryset, Queryset.order_by, ("a", "b"), {"flat": True}),
+        "name unknown": lambda: (
+            answers.name(queryset, Queryset.order_by, ("a",), {}),
+            answers.name(queryset, Queryset.order_by, ("a", 5), {}),
+            answers.name(queryset, Queryset.order_by, ("a", "b"), {"flat": 1}),
+        ),
+        "slice": lambda: answers.slice(queryset, Queryset.__getitem__, slice(1, 5)),
+        "slice unknown": lambda: (
+            answers.slice(queryset, Queryset.__getitem__, slice(1, None)),
+            answers.slice(queryset, Queryset.__getitem__, slice(-1, None)),
+            answers.slice(queryset, Queryset.__getitem__, 5),
+        ),
+        "aggregated_name": lambda: (
+            _engine.aggregated_name(an_aggregate(), DEFAULTS, Reference),
+            _engine.aggregated_name(an_aggregate(filter=1), DEFAULTS, Reference),
+            _engine.aggregated_name(an_aggregate(source_expressions=[5]), DEFAULTS, Reference),
+        ),
+        "manager_filter": lambda: answers.manager_filter(
+            world.manager, world.filter_guards, Queryset.filter, kwargs
+        ),
+        "guards bad": failing(answers.manager_get, world.manager, (1, 2, 3), 0, kwargs),
+        **{f"with {change}": unset(change) for change in CHANGES},
+    }
+
+
 class Heap(ctypes.Structure):
     _fields_ = [
         (name, ctypes.c_size_t)
@@ -322,6 +389,18 @@ def test_local_cache_leaves_nothing(shared: _engine.Segment, name: str) -> None:
     del call
     gc.collect()
     assert sys.getrefcount(shared) == before
+
+
+@pytest.mark.parametrize("name", traced_calls(World()))
+def test_hit_leaves_nothing(name: str) -> None:
+    world = World()
+    call = traced_calls(world)[name]
+    call()
+    kept = [world.root, world.shape, world.connection, world.state, world.manager, world.router]
+    before = [sys.getrefcount(thing) for thing in kept]
+    check(call, 500)
+    gc.collect()
+    assert [sys.getrefcount(thing) for thing in kept] == before
 
 
 def test_segments_leave_nothing(path: str) -> None:

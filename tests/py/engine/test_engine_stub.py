@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from traced_world import World
 
 from django_cache_manager import _engine
 
@@ -60,16 +61,19 @@ def a_plan() -> _engine.RowPlan:
 def test_arguments_have_the_names_of_the_stub(owner: str, name: str, arguments: list[str]) -> None:
     """An unknown argument is named in its TypeError; a known one gets past."""
     segment = _engine.Segment.private_memory(size=4 << 20, cells=64, slots=4, max_entry=64 << 10)
+    world = World()
     holders = {
         "": _engine,
         "Segment": segment,
         "LocalCache": _engine.LocalCache(1),
         "RowPlan": a_plan(),
+        "Trace": world.root,
+        "Answers": world.answers,
     }
     function = getattr(holders[owner], name)
     with pytest.raises(TypeError, match="has no argument 'unknown'"):
         function(unknown=1)
-    with pytest.raises((TypeError, ValueError)) as raised:
+    with pytest.raises((TypeError, ValueError, AttributeError)) as raised:
         function(**dict.fromkeys(arguments, object()))
     assert "has no argument" not in str(raised.value)
 
