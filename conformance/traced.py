@@ -432,4 +432,9 @@ def compiled(built: Any) -> str:
 
 
 def typed(sql: str, params: Any) -> str:
-    return f"{sql} {[(type(param).__name__, repr(param)) for param in params]}"
+    return f"{sql} {[(type(param).__name__, shown(param)) for param in params]}"
+
+
+def shown(param: Any) -> str:
+    """Two buffers with the same bytes are the same, wherever they lie."""
+    return repr(bytes(param) if type(param) is memoryview else param)
