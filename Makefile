@@ -146,6 +146,8 @@ test-asan: setup-test
 	@echo "== C tests under AddressSanitizer and UndefinedBehaviorSanitizer"
 	@scripts/build asan
 	@$(MESON_TEST) -C .build/asan -t 4
+	@echo "== the extension's tests under them"
+	@scripts/test-extension-asan
 
 test-tsan: setup-test
 	@echo "== C tests under ThreadSanitizer"

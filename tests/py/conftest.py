@@ -148,6 +148,15 @@ def database(alarm: None, schema: None) -> Iterator[None]:
 
 
 @pytest.fixture
+def routed(database: None) -> Iterator[None]:
+    """TestRouter is asked; without a router a hit has nobody to ask."""
+    from django.test import override_settings
+
+    with override_settings(DATABASE_ROUTERS=["testapp.router.TestRouter"]):
+        yield
+
+
+@pytest.fixture
 def spoiled_connection(database: None) -> Iterator[None]:
     """For a test after which its connection caches nothing more.
 

@@ -57,7 +57,6 @@ def database(alias: str) -> dict[str, Any]:
 
 
 DATABASES = {alias: database(alias) for alias in ALIASES}
-DATABASE_ROUTERS = ["testapp.router.TestRouter"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 INSTALLED_APPS = [
     "django.contrib.contenttypes",

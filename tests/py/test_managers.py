@@ -208,6 +208,7 @@ def test_manager_is_not_reached_from_instances() -> None:
         _ = Author.objects.get(pk=1).objects
 
 
+@pytest.mark.usefixtures("routed")
 def test_routed_reads_and_writes() -> None:
     from testapp.router import TestRouter
 

@@ -374,7 +374,10 @@ def test_known_objects_are_left_where_others_have_a_say() -> None:
         country._state.db = "other"
         with pytest.raises(ValueError, match="router"):
             list(authors)
-    with counted(TestRouter, "allow_relation"):
+    with (
+        override_settings(DATABASE_ROUTERS=["testapp.router.TestRouter"]),
+        counted(TestRouter, "allow_relation"),
+    ):
         calls.clear()
         of_germany()
         assert len(calls) == 10

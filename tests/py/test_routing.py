@@ -11,7 +11,7 @@ from observe import assert_cached, assert_hit, assert_not_cached, assert_right, 
 from testapp.models import Author, Book, Plain, Tag
 from testapp.router import TestRouter
 
-pytestmark = [pytest.mark.usefixtures("library"), pytest.mark.cached]
+pytestmark = [pytest.mark.usefixtures("library", "routed"), pytest.mark.cached]
 
 Change = Callable[..., None]
 
@@ -140,7 +140,7 @@ class ShardRouter:
 
 
 @pytest.fixture
-def shards(library: None) -> Iterator[None]:
+def shards(library: None, routed: None) -> Iterator[None]:
     Author.objects.using("other").bulk_create(Author(pk=pk, name=f"shard {pk}") for pk in (1, 2))
     Book.objects.using("other").create(title="on the other shard", author_id=1)
     with override_settings(DATABASE_ROUTERS=[ShardRouter()]):

@@ -10,6 +10,7 @@ from unittest import mock
 import pytest
 from django.db import connection, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Max
 from django.test import override_settings
 
 from django_cache_manager import answers
@@ -168,7 +169,51 @@ def test_ends_with_its_segment() -> None:
     segment.engine.retire()
     for _ in range(2):
         Author.objects.get(pk=1)
-    with mock.patch.object(answers, "ask", side_effect=AssertionError("not by its trace")):
+    with by_the_engine():
         Author.objects.get(pk=1)
-    assert stands()
     assert segment_of("default") is not segment
+
+
+@contextlib.contextmanager
+def by_the_engine() -> Iterator[None]:
+    """Python isn't asked for an answer."""
+    with mock.patch.object(answers, "find", side_effect=AssertionError("not by the engine")):
+        yield
+
+
+READS: dict[str, Callable[[], Any]] = {
+    "get": lambda: Author.objects.get(pk=1),
+    "get of a queryset": lambda: Author.objects.all().get(pk=1),
+    "filter, get": lambda: Author.objects.filter(pk=1).get(),
+    "filter, filter": lambda: list(Author.objects.filter(pk=1).filter(name="?")),
+    "exclude": lambda: list(Author.objects.exclude(name="?")),
+    "count": lambda: Author.objects.filter(pk=1).count(),
+    "exists": lambda: Author.objects.filter(pk=1).exists(),
+    "first": lambda: Author.objects.filter(pk=1).first(),
+    "last": lambda: Author.objects.order_by("pk").last(),
+    "slice": lambda: list(Author.objects.order_by("-name")[:5]),
+    "values": lambda: list(Author.objects.values_list("name", flat=True)),
+    "select_related": lambda: Author.objects.select_related("country").get(pk=1),
+    "using": lambda: Author.objects.using("default").get(pk=1),
+    "aggregate": lambda: Author.objects.aggregate(Max("rank")),
+    "another manager": lambda: Author._base_manager.get(pk=1),
+}
+
+
+@pytest.mark.parametrize("name", READS)
+def test_hit_is_the_engines(name: str) -> None:
+    read = READS[name]
+    for _ in range(3):
+        read()
+    hits = stats()["hits"]
+    with contextlib.nullcontext() if name == "aggregate" else by_the_engine():
+        found = read()
+    assert stats()["hits"] == hits + 1
+    with uncached():
+        assert read() == found
+
+
+def stats() -> Any:
+    segment = segment_of("default")
+    assert segment is not None
+    return segment.engine.stats()
