@@ -80,10 +80,13 @@ _ORIGINALS: Final = {
 """What the engine's work stands for, or what it takes for granted."""
 
 
+_FROM_DB: Final = vars(base.Model)["from_db"]
+
+
 def _is_as_expected() -> bool:
     return all(_static(*place) is original for place, original in _ORIGINALS.items()) and all(
         _is_djangos(function)
-        for function in (*_ORIGINALS.values(), vars(base.Model)["from_db"].__func__)
+        for function in (*_ORIGINALS.values(), _FROM_DB.__func__)
         if type(function) is FunctionType
     )
 
@@ -526,7 +529,7 @@ def _check_class(model: type[Model], guards: _Guards) -> None:
     plain = (
         model.__init__ is base.Model.__init__
         and made_by.__getattribute__ is object.__getattribute__
-        and _static(model, "from_db") is vars(base.Model)["from_db"]
+        and _static(model, "from_db") is _FROM_DB
         and _static(model, "_state") is None
         and not any("__init__" in vars(each) for each in after if each is not object)
         and not pre_init.has_listeners(model)

@@ -43,7 +43,7 @@ struct answers {
     PyObject *database, *default_alias; /* QuerySet.db */
     PyObject *router, *db_for_read;     /* Django's router, and the method of its class */
     PyObject *query_names;              /* the dict of db/models/query.py, in which the router has its name */
-    PyObject *filtering; /* QuerySet.filter */
+    PyObject *filtering;                /* QuerySet.filter */
     PyObject *plain;                    /* types of which any value may be compared to */
     PyObject *kept;                     /* attributes that a queryset has from the one before */
     PyObject *roots;                    /* (queryset class, model) -> Trace */

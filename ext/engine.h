@@ -39,12 +39,12 @@ struct engine_state {
 
     /* Of querysets and their traces. */
     PyObject *name_name, *name_constructor_args, *name_source_expressions;
-    PyObject *name_attributes, *name_children, *name_readers, *name_unordered, *name_shape, *name_number, *name_trace,
-        *name__db, *name_hints, *name_known_related_objects, *name_cloning_enabled, *name_iterable_class, *name_fields,
-        *name_deferred_filter, *name_for_write, *name_instance, *name_router, *name_routers, *name_db_for_read,
-        *name_own_fetch_mode, *name_track_peers, *name_native, *name_found, *name_queryset_class, *name_get_queryset,
-        *name_model, *name_meta, *name_ordering, *name_caching, *name_sticky_filter, *name_defer_next_filter,
-        *name_prefetch_related_lookups, *name_result_cache;
+    PyObject *name_dict, *name_attributes, *name_children, *name_readers, *name_unordered, *name_shape, *name_number,
+        *name_trace, *name__db, *name_hints, *name_known_related_objects, *name_cloning_enabled, *name_iterable_class,
+        *name_fields, *name_deferred_filter, *name_for_write, *name_instance, *name_router, *name_routers,
+        *name_db_for_read, *name_own_fetch_mode, *name_track_peers, *name_native, *name_found, *name_queryset_class,
+        *name_get_queryset, *name_model, *name_meta, *name_ordering, *name_caching, *name_sticky_filter,
+        *name_defer_next_filter, *name_prefetch_related_lookups, *name_result_cache;
 
     /* Of connections. */
     PyObject *name_connections, *name_storage, *name_standing, *name_driver, *name_session, *name_doubtful, *name_off,

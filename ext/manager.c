@@ -53,13 +53,14 @@ static struct trace *root_of(const struct engine_state *state, PyObject *roots, 
     return (struct trace *)root;
 }
 
-/* Whether a manager says nothing of its own about caching. */
+/* Whether a manager says nothing of its own about caching, nor can by a __getattr__. */
 static int says_nothing(const struct engine_state *state, PyObject *manager)
 {
     PyObject *own;
     int says;
 
-    if (_PyType_Lookup(Py_TYPE(manager), state->name_caching) != NULL)
+    if (Py_TYPE(manager)->tp_getattro != PyObject_GenericGetAttr ||
+        _PyType_Lookup(Py_TYPE(manager), state->name_caching) != NULL)
         return 0;
     own = PyObject_GenericGetDict(manager, NULL);
     if (own == NULL)

@@ -34,6 +34,11 @@ static int is_classes(PyObject *object, PyObject *name, PyObject *expected)
     return has < 0 ? -1 : !has;
 }
 
+static bool has(PyObject *kind, PyObject *name, PyObject *expected)
+{
+    return _PyType_Lookup((PyTypeObject *)kind, name) == expected;
+}
+
 /* 1: the manager may be gone past; 0: it may not; -1. To be released in any case. */
 static int pass(const struct engine_state *state, const struct answers *self, PyObject *object,
                 const struct guards *guards, struct manager *manager)
@@ -44,8 +49,8 @@ static int pass(const struct engine_state *state, const struct answers *self, Py
     if (plain > 0)
         plain = engine_manager_read(state, object, self->roots, manager);
     if (plain > 0)
-        plain = PyType_Check(manager->kind) &&
-                _PyType_Lookup((PyTypeObject *)manager->kind, guards->name) == guards->method;
+        plain = PyType_Check(manager->kind) && has(manager->kind, guards->name, guards->method) &&
+                has(manager->kind, state->name_db, self->database);
     return plain;
 }
 

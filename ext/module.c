@@ -123,6 +123,7 @@ static const struct {
     NAME(name, "name"),
     NAME(constructor_args, "_constructor_args"),
     NAME(source_expressions, "source_expressions"),
+    NAME(dict, "__dict__"),
     NAME(attributes, "attributes"),
     NAME(children, "children"),
     NAME(readers, "readers"),

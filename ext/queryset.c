@@ -7,7 +7,8 @@ static PyObject *with_attributes(const struct engine_state *state, PyObject *kin
 {
     PyObject *made = own == NULL ? NULL : PyObject_CallOneArg(state->object_new, kind);
 
-    if (made != NULL && PyObject_GenericSetDict(made, own, NULL) < 0)
+    /* As `made.__dict__ = own` does: PyObject_GenericSetDict forgets the values in the instance itself (Python 3.13). */
+    if (made != NULL && PyObject_GenericSetAttr(made, state->name_dict, own) < 0)
         Py_CLEAR(made);
     Py_XDECREF(own);
     return made;
@@ -137,38 +138,48 @@ static bool same(PyObject *theirs, PyObject *ours, PyObject *name)
     return own != NULL && own == PyDict_GetItemWithError(ours, name);
 }
 
-/* Borrowed from the queryset's dict; NULL: it has no plain one. */
-static PyObject *plain_trace_in(const struct engine_state *state, PyObject *theirs, PyObject *trace)
+/* 1: its class and its fields are those that the calls have left; 0: somebody has set others; -1. */
+static int is_as_left(const struct engine_state *state, PyObject *theirs, struct trace *trace)
 {
-    PyObject *ours = PyObject_GetAttr(((struct trace *)trace)->shape, state->name_attributes), *cloning;
-    bool plain;
+    PyObject *ours = PyObject_GetAttr(trace->shape, state->name_attributes), *cloning;
+    int plain;
 
     if (ours == NULL)
-        return NULL;
+        return -1;
     cloning = PyDict_GetItemWithError(theirs, state->name_cloning_enabled); /* Django 6.1 */
     plain = PyDict_CheckExact(ours) && (cloning == NULL || cloning == Py_True) &&
             same(theirs, ours, state->name_iterable_class) && same(theirs, ours, state->name_fields);
     Py_DECREF(ours);
-    return plain ? trace : NULL;
+    return PyErr_Occurred() != NULL ? -1 : plain;
+}
+
+static PyObject *trace_in(const struct engine_state *state, PyObject *theirs)
+{
+    /* Read before the trace, and written after it: a thread that finds no filter put off has a trace with it. */
+    PyObject *deferred = PyDict_GetItemWithError(theirs, state->name_deferred_filter);
+    PyObject *trace = Py_XNewRef(PyDict_GetItemWithError(theirs, state->name_trace));
+    int plain;
+
+    if (trace == NULL || trace == Py_None) {
+        Py_XDECREF(trace);
+        return PyErr_Occurred() != NULL ? NULL : Py_NewRef(Py_None);
+    }
+    plain = deferred == Py_None && Py_IS_TYPE(trace, state->trace_type)
+                ? is_as_left(state, theirs, (struct trace *)trace)
+                : 0;
+    if (plain > 0)
+        return trace;
+    Py_DECREF(trace);
+    return plain < 0 ? NULL : Py_NewRef(Py_NotImplemented);
 }
 
 PyObject *engine_queryset_trace(const struct engine_state *state, PyObject *queryset)
 {
-    PyObject *theirs = PyObject_GenericGetDict(queryset, NULL), *deferred, *trace, *found = NULL;
+    PyObject *theirs = PyObject_GenericGetDict(queryset, NULL), *found = NULL;
 
-    if (theirs == NULL)
-        return NULL;
-    /* Read before the trace, and written after it: a thread that finds no filter put off has a trace with it. */
-    deferred = PyDict_GetItemWithError(theirs, state->name_deferred_filter);
-    trace = PyDict_GetItemWithError(theirs, state->name_trace);
-    if (trace == NULL || trace == Py_None)
-        found = PyErr_Occurred() != NULL ? NULL : Py_None;
-    else if (deferred == Py_None && Py_IS_TYPE(trace, state->trace_type))
-        found = plain_trace_in(state, theirs, trace);
-    if (found == NULL && PyErr_Occurred() == NULL)
-        found = Py_NotImplemented;
-    Py_XINCREF(found);
-    Py_DECREF(theirs);
+    if (theirs != NULL)
+        found = trace_in(state, theirs);
+    Py_XDECREF(theirs);
     return found;
 }
 

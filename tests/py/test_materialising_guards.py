@@ -2,6 +2,7 @@
 tell are left to Django, whenever they came to be.
 """
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 from unittest import mock
@@ -57,10 +58,14 @@ def test_patched_init_is_called(made: list[int], owner: type[models.Model]) -> N
 def test_patched_from_db_is_called(made: list[int]) -> None:
     assert_same(countries)
     calls: list[Any] = []
-    patched = classmethod(watched(calls, vars(models.Model)["from_db"].__func__))
-    for owner in (Country, models.Model):
+    watching = watched(calls, vars(models.Model)["from_db"].__func__)
+
+    def plainly(cls: type, db: str, names: Any, values: Any) -> Any:
+        return watching(cls, db, names, values)
+
+    for owner, patch in itertools.product((Country, models.Model), (watching, plainly)):
         calls.clear()
-        with mock.patch.object(owner, "from_db", patched):
+        with mock.patch.object(owner, "from_db", classmethod(patch)):
             assert_hit(countries)
         assert len(calls) == 6
     assert_same(countries)

@@ -163,6 +163,20 @@ def test_trace_of_a_queryset(world: World) -> None:
         _engine.plain_trace(5)
 
 
+def test_trace_that_goes_while_it_is_looked_at(world: World) -> None:
+    class Shape:
+        @property
+        def attributes(self) -> Any:
+            queryset._trace = [_engine.Trace(None, (), ()) for _ in range(50)]
+            return vars(queryset)
+
+    queryset = world.queryset()
+    trace = queryset._trace = _engine.Trace(Shape(), (), ())
+    del trace
+    found = _engine.plain_trace(queryset)
+    assert type(found.shape) is Shape
+
+
 # --- hits ---------------------------------------------------------------------------------------
 
 
@@ -371,6 +385,8 @@ OF_MANAGERS: dict[str, Callable[[World], Any]] = {
     "its own get_queryset": lambda world: changed(world.manager, "get_queryset", len),
     "another get_queryset": lambda world: changed(type(world.manager), "get_queryset", len),
     "another get": lambda world: changed(Queryset, "get", len),
+    "another db": lambda world: changed(Queryset, "db", "other"),
+    "attributes of its own": lambda world: changed(type(world.manager), "__getattr__", len),
     "caching": lambda world: changed(world.manager, "caching", False),
     "caching of its class": lambda world: changed(type(world.manager), "caching", False),
     "no root": lambda world: changed(world.manager, "model", int),
