@@ -1,5 +1,6 @@
 """Django's MySQL backend (mysqlclient) with `faults` around the driver's calls."""
 
+import importlib
 import os
 import stat
 from contextlib import AbstractContextManager, nullcontext
@@ -10,6 +11,9 @@ from django.db.backends.mysql import base
 from tests.consistency.faults import faults
 
 IN_TRANSACTION = 1
+
+# MySQLdb imports it at the first connection: who is interrupted there has it in part for good.
+importlib.import_module("MySQLdb.connections")
 
 
 def in_transaction(connection: Any) -> bool:
