@@ -17,10 +17,10 @@ from tests.consistency import history, judge, supervisor
 from tests.consistency.plan import DATABASES, FAMILIES, NEMESES, STORES, Plan, nemeses_for
 
 ALL_RUNS = (
-    ("sqlite-wal", "segment", 1.8),
-    ("sqlite-delete", "segment", 2.0),
+    ("sqlite-wal", "segment", 1.4),
+    ("sqlite-delete", "segment", 2.5),
     ("postgresql", "segment", 0.9),
-    ("mariadb", "segment", 0.9),
+    ("mariadb", "segment", 0.75),
     ("postgresql", "redis", 0.25),
     ("sqlite-wal", "locmem", 0.25),
 )
