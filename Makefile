@@ -71,7 +71,7 @@ counts: setup packages-test ## Instructions of hot operations against bench/coun
 CONFORMANCE_ARGS ?= --both --write
 
 .PHONY: conformance
-conformance: packages-test $(VENV)/.sample ## Django's own test suite with every model cached (about an hour)
+conformance: packages-test $(VENV)/.sample ## Django's own test suite with every model cached (about two hours)
 	@$(PYTHON_BIN) conformance/run.py $(CONFORMANCE_ARGS)
 
 .PHONY: test-apps
