@@ -79,9 +79,9 @@ class Quick:
         from django_cache_manager import answers
 
         if any(each.queries_logged for each in connections.all(initialized_only=True)):
-            return answers.MISS
+            return NotImplemented
         found = call(*arguments)
-        if found is not answers.MISS:
+        if found is not answers.MISS and found is not NotImplemented:
             hits["all"] += 1
             hits["traced"] += 1
         return found
@@ -113,11 +113,13 @@ def counting_traces(answer: Any) -> Any:
     """A trace's answer has no SQL: where it has to be logged, the same is asked below the trace."""
     from django_cache_manager import traces
 
-    def answer_and_count(queryset: Any, trace: Any, kind: int, original: Any) -> Any:
+    def answer_and_count(
+        queryset: Any, trace: Any, kind: int, original: Any, looked: Any = NotImplemented
+    ) -> Any:
         outer = asked.trace, asked.alias
         asked.trace, asked.alias = trace, None
         try:
-            value = answer(queryset, trace, kind, original)
+            value = answer(queryset, trace, kind, original, looked)
             alias = asked.alias
         finally:
             asked.trace, asked.alias = outer

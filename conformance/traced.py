@@ -69,7 +69,8 @@ def install() -> None:
 
 
 def compared_answers(answer: Callable[..., Any]) -> Callable[..., Any]:
-    def asked(queryset: Any, trace: Any, kind: int, original: Any) -> Any:
+    def asked(queryset: Any, trace: Any, kind: int, original: Any, looked: Any = ...) -> Any:
+        """The engine never looked: see Quick."""
         if trace is None and kind == keys.ITEMS and differential.is_compared(queryset.query):
             return differential.instances(queryset)
         if trace is None or differential.quiet():
@@ -124,17 +125,17 @@ class Quick:
 
     def find(self, queryset: Any, trace: Any, kind: int, alias: str) -> Any:
         if pretended() is not None:
-            return answers.MISS
+            return NotImplemented
         found = self._find(queryset, trace, kind, alias)
-        if found is not answers.MISS:
+        if found is not answers.MISS and found is not NotImplemented:
             head = vars(connections[alias])["_cache_manager_standing"].head
             keys.trace_key(head, kind, trace.shape.number, trace.values)  # noted
         return found
 
-    def _miss(self, *_: Any) -> Any:
-        return answers.MISS
+    def _leave_it(self, *_: Any) -> Any:
+        return NotImplemented
 
-    answer = filter = name = slice = manager_get = manager_filter = _miss
+    answer = filter = name = slice = manager_get = manager_filter = _leave_it
 
 
 def compare_error(error: Exception, question: Question) -> None:

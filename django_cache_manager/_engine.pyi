@@ -206,6 +206,7 @@ class Standing:
     """What a connection's last look round has found (standing.py), and what that was made of.
     Raises TypeError where an argument is missing. Never changed."""
 
+    segment: Segment
     head: bytes
 
     def __init__(
@@ -233,8 +234,9 @@ class Standing:
         """Whether all of it is as it was, and the connection this thread's."""
 
 class Answers:
-    """Hits of traced querysets, where all is as it was at the connection's last look round.
-    Raises TypeError where an argument is missing. Never changed."""
+    """Hits of traced querysets, where all is as it was at the connection's last look round. What
+    isn't plain is NotImplemented: Python has to decide; `miss` is that there is no answer. Raises
+    TypeError where an argument is missing. Never changed."""
 
     def __init__(
         self,
@@ -263,14 +265,13 @@ class Answers:
         """The answer of a queryset that has no results yet, after a filter() by `kwargs` if they
         are given; or `miss`."""
     def filter(self, queryset: Any, method: Any, kwargs: dict[str, Any]) -> Any:
-        """The queryset of a filter() or exclude() whose shape is known; or `miss`."""
+        """The queryset of a filter() or exclude() whose shape is known."""
     def name(
         self, queryset: Any, method: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        """The queryset of an order_by() or another call with names, whose shape is known; or
-        `miss`."""
+        """The queryset of an order_by() or another call with names, whose shape is known."""
     def slice(self, queryset: Any, method: Any, key: Any) -> Any:
-        """The queryset of a slice whose shape is known; or `miss`."""
+        """The queryset of a slice whose shape is known."""
     def manager_get(
         self, manager: Any, guards: tuple[Any, str, Any], kind: int, kwargs: dict[str, Any]
     ) -> Any:
@@ -280,7 +281,7 @@ class Answers:
     def manager_filter(
         self, manager: Any, guards: tuple[Any, str, Any], method: Any, kwargs: dict[str, Any]
     ) -> Any:
-        """The queryset of a manager's filter() or exclude() whose shape is known; or `miss`."""
+        """The queryset of a manager's filter() or exclude() whose shape is known."""
 
 class Scan:
     """What sqlscan says of one SQL string."""

@@ -65,6 +65,12 @@ class Answer(NamedTuple):
     plan: RowPlan | None = None
     """Of instances, what `items` makes them by."""
 
+    @classmethod
+    def of_rows(cls, captured: Captured, value: Any = None) -> Answer:
+        plan = getattr(captured.items, "plan", None)
+        made = captured.rows, captured.copies, captured.items, captured.cells, captured.time, plan
+        return cls(value, *made)
+
 
 quick: Final = _engine.Answers(
     cache=stores.local_cache,
@@ -83,15 +89,24 @@ quick: Final = _engine.Answers(
     kept=traces.KEPT,
     roots=traces.roots,
 )
-"""The same in the engine, where nothing asks for more than is plain; else MISS."""
+"""The same in the engine, where nothing asks for more than is plain; else NotImplemented."""
 
 
-def answer(queryset: Any, trace: Trace | None, kind: int, original: Callable[[Any], Any]) -> Any:
-    """What `original` would return; of ITEMS, the list of the queryset's items."""
+def answer(
+    queryset: Any,
+    trace: Trace | None,
+    kind: int,
+    original: Callable[[Any], Any],
+    looked: Any = NotImplemented,
+) -> Any:
+    """What `original` would return; of ITEMS, the list of the queryset's items.
+
+    `looked`: MISS where the engine has looked for the answer already.
+    """
     if trace is None or (kind >= ONE and queryset._prefetch_related_lookups):
         return original(queryset)
     alias = quick.alias(queryset) or queryset.db
-    found = find(queryset, trace, kind, alias)
+    found = find(queryset, trace, kind, alias) if looked is NotImplemented else looked
     return ask(queryset, trace, kind, alias, original) if found is MISS else found
 
 
@@ -157,7 +172,7 @@ def find(queryset: Any, trace: Trace, kind: int, alias: str) -> Any:
     Raises what the query would have raised (PROTOCOL 4.5).
     """
     found = quick.find(queryset, trace, kind, alias)
-    if found is not MISS:
+    if found is not NotImplemented:
         return found
     if not conf.current().enabled or policy.uncached_depth.get():
         return MISS
@@ -202,8 +217,7 @@ def _remember(trace: Trace, kind: int, alias: str, captured: Captured, value: An
     elif rows is None or items is None or (kind == ONE and len(rows) != 1):
         return
     else:
-        plan = getattr(items, "plan", None)
-        kept = Answer(None, rows, captured.copies, items, captured.cells, captured.time, plan)
+        kept = Answer.of_rows(captured)
     keep(trace, kind, alias, captured, kept)
 
 
@@ -217,5 +231,6 @@ def keep(
         key = keys.trace_key(head, kind, trace.shape.number, trace.values)
     except _engine.Unencodable:
         return
+    standing.leave_another(connection, captured.segment)
     size = _engine.footprint(kept.rows or []) + extra_bytes
     stores.keep_answer(captured.segment, key, captured.cells, captured.time, kept, size)

@@ -26,7 +26,9 @@ def get(original: Method) -> Method:
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         found = MISS if args else quick.manager_get(self, guards, keys.ONE, kwargs)
-        return original(self, *args, **kwargs) if found is MISS else found
+        if found is not MISS and found is not NotImplemented:
+            return found
+        return original(self, *args, **kwargs)
 
     return method
 
@@ -35,7 +37,9 @@ def filtering(original: Method) -> Method:
     guards = BaseManager.get_queryset, "filter", QuerySet.filter
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        found = MISS if args else quick.manager_filter(self, guards, traces.FILTER, kwargs)
-        return original(self, *args, **kwargs) if found is MISS else found
+        known = NotImplemented
+        if not args:
+            known = quick.manager_filter(self, guards, traces.FILTER, kwargs)
+        return original(self, *args, **kwargs) if known is NotImplemented else known
 
     return method

@@ -265,7 +265,7 @@ class _Level:
         """Keeps what Django has made of the level."""
         if captured is None or captured.rows is None or captured.items is None:
             return
-        rows, items, known = captured.rows, captured.items, self.relation.known
+        rows, known = captured.rows, self.relation.known
         if len(rows) != len(objects) or (
             known is not None and any(known.attname not in vars(each) for each in objects)
         ):
@@ -276,9 +276,7 @@ class _Level:
         if links is None:
             return
         size = POSITION_BYTES * (2 * len(rows) + len(links.places) + len(links.groups))
-        plan = getattr(items, "plan", None)
-        found = rows, captured.copies, items, captured.cells, captured.time, plan
-        kept = answers.Answer(links, *found)
+        kept = answers.Answer.of_rows(captured, links)
         answers.keep(trace, keys.LEVEL, alias, captured, kept, size)
 
     def _links(self, objects: list[Any]) -> Links | None:

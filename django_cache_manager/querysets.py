@@ -133,7 +133,7 @@ def naming(original: Method) -> Method:
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         known = quick.name(self, original, args, kwargs)
-        return follow(self, *args, **kwargs) if known is MISS else known
+        return follow(self, *args, **kwargs) if known is NotImplemented else known
 
     return method
 
@@ -143,8 +143,8 @@ def filtering(original: Method) -> Method:
     follow = following(expressions.filter_call)(original)
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        known = MISS if args else quick.filter(self, original, kwargs)
-        if known is not MISS:
+        known = NotImplemented if args else quick.filter(self, original, kwargs)
+        if known is not NotImplemented:
             return known
         if traces.CAN_WORK_IN_PLACE and not args and _puts_off_in_place(self, original, kwargs):
             return self
@@ -231,7 +231,7 @@ def getitem(original: Method) -> Method:
         if self._trace is None or self._result_cache is not None or type(k) is not slice:
             return original(self, k)
         known = quick.slice(self, original, k)
-        return follow(self, k) if known is MISS else known
+        return follow(self, k) if known is NotImplemented else known
 
     return method
 
@@ -247,11 +247,10 @@ def fetch_all(original: Method) -> Method:
     def method(self: Any) -> None:
         if self._trace is not None and self._result_cache is None:
             found = quick.answer(self, keys.ITEMS)
-            if found is not MISS:
-                self._result_cache = found
-            else:
+            if found is MISS or found is NotImplemented:
                 trace = traces.resolved(self)
-                self._result_cache = answers.answer(self, trace, keys.ITEMS, _items)
+                found = answers.answer(self, trace, keys.ITEMS, _items, found)
+            self._result_cache = found
         original(self)
 
     return method
@@ -263,11 +262,11 @@ def answered(kind: int) -> Callable[[Method], Method]:
     def patch(original: Method) -> Method:
         def method(self: Any) -> Any:
             found = quick.answer(self, kind)
-            if found is not MISS:
+            if found is not MISS and found is not NotImplemented:
                 return found
             if self._trace is None or self._result_cache is not None:
                 return original(self)
-            return answers.answer(self, traces.resolved(self), kind, original)
+            return answers.answer(self, traces.resolved(self), kind, original, found)
 
         return method
 
@@ -291,8 +290,8 @@ def get(original: Method) -> Method:
     unfiltered = answered(keys.ONE)(original)
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        found = MISS if args else quick.answer(self, keys.ONE, kwargs)
-        if found is not MISS:
+        found = NotImplemented if args else quick.answer(self, keys.ONE, kwargs)
+        if found is not MISS and found is not NotImplemented:
             return found
         trace = None if self._trace is None else traces.resolved(self)
         if trace is None:
@@ -300,7 +299,7 @@ def get(original: Method) -> Method:
         plain = bool(kwargs) and not args and not self._sticky_filter
         longer = traces.filtered(trace, traces.FILTER, kwargs) if plain else None
         if longer is not None and not self._prefetch_related_lookups:
-            return answers.answer(self, longer, keys.ONE, original)
+            return answers.answer(self, longer, keys.ONE, original, found)
         return unfiltered(self.filter(*args, **kwargs) if args or kwargs else self)
 
     return method

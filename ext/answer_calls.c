@@ -2,16 +2,6 @@
 #include "answers.h"
 #include "queryset.h"
 
-/* A queryset's plain trace. */
-static struct trace *trace_of(const struct engine_state *state, PyObject *queryset)
-{
-    PyObject *trace = engine_queryset_trace(state, queryset);
-
-    if (trace != NULL && !Py_IS_TYPE(trace, state->trace_type))
-        Py_CLEAR(trace);
-    return (struct trace *)trace;
-}
-
 struct trace *engine_answers_filtered(const struct engine_state *state, const struct answers *self, struct trace *trace,
                                       PyObject *method, PyObject *keywords)
 {
@@ -48,15 +38,19 @@ static bool is_open(const struct engine_state *state, PyObject *own, enum answer
 static PyObject *ask(struct answers *self, struct question *question, PyObject *keywords)
 {
     const struct engine_state *state = engine_state_of_type(Py_TYPE(self));
-    struct trace *trace = trace_of(state, question->queryset);
+    struct trace *trace = engine_queryset_plain_trace(state, question->queryset);
+    struct standing *standing = NULL;
     PyObject *found = NULL;
 
-    if (trace != NULL && keywords != NULL)
-        Py_SETREF(trace, engine_answers_filtered(state, self, trace, self->filtering, keywords));
-    question->trace = trace;
     question->alias = trace == NULL ? NULL : engine_alias_of(state, self, question->queryset);
     if (question->alias != NULL)
-        found = engine_answers_find(self, question);
+        standing = engine_standing_here(state, self, question->alias);
+    if (standing != NULL && keywords != NULL)
+        Py_SETREF(trace, engine_answers_filtered(state, self, trace, self->filtering, keywords));
+    question->trace = trace;
+    if (standing != NULL && trace != NULL)
+        found = engine_answers_find(self, standing, question);
+    Py_XDECREF(standing);
     Py_XDECREF(question->alias);
     Py_XDECREF(trace);
     return found;
@@ -80,5 +74,5 @@ PyObject *engine_answers_answer(struct answers *self, PyObject *const *args, Py_
         (given[2] == NULL || is(question.own, state->name_sticky_filter, Py_False)))
         found = ask(self, &question, given[2]);
     Py_DECREF(question.own);
-    return engine_answers_or_miss(self, found);
+    return engine_or_not(found);
 }

@@ -172,9 +172,10 @@ int engine_question_kind(PyObject *number, struct question *question)
     return 0;
 }
 
-static PyObject *find_by(struct engine_state *state, const struct answers *self, const struct standing *standing,
-                         const struct question *question)
+PyObject *engine_answers_find(const struct answers *self, const struct standing *standing,
+                              const struct question *question)
 {
+    struct engine_state *state = engine_state_of_type(Py_TYPE(self));
     struct segment *segment = engine_segment_of(state, standing->segment);
     PyObject *key, *answer, *found = NULL;
 
@@ -182,46 +183,43 @@ static PyObject *find_by(struct engine_state *state, const struct answers *self,
     answer = key == NULL ? NULL : look_up(state, self, segment, key);
     if (answer != NULL)
         found = hand_out(state, answer, question);
-    if (found != NULL)
+    else if (key != NULL && PyErr_Occurred() == NULL)
+        found = Py_NewRef(self->miss);
+    if (answer != NULL && found != NULL)
         qc_segment_count(segment->handle, QC_COUNTER_HIT);
     Py_XDECREF(answer);
     Py_XDECREF(key);
     return found;
 }
 
-PyObject *engine_answers_find(const struct answers *self, const struct question *question)
+PyObject *engine_or_not(PyObject *found)
 {
-    struct engine_state *state = engine_state_of_type(Py_TYPE(self));
-    struct standing *standing = engine_standing_here(state, self, question->alias);
-    PyObject *found = standing == NULL ? NULL : find_by(state, self, standing, question);
-
-    Py_XDECREF(standing);
-    return found;
-}
-
-PyObject *engine_answers_or_miss(const struct answers *self, PyObject *found)
-{
-    return found != NULL || PyErr_Occurred() != NULL ? found : Py_NewRef(self->miss);
+    return found != NULL || PyErr_Occurred() != NULL ? found : Py_NewRef(Py_NotImplemented);
 }
 
 static PyObject *find(struct answers *self, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
 {
     static const char *const names[] = {"queryset", "trace", "kind", "alias", NULL};
     static const struct engine_signature signature = {"find", names, 4, 4};
+    const struct engine_state *state = engine_state_of_type(Py_TYPE(self));
     struct question question = {0};
-    PyObject *given[4], *found;
+    struct standing *standing;
+    PyObject *given[4], *found = NULL;
 
     if (engine_arguments(&signature, args, count, keywords, given) < 0 || engine_question_kind(given[2], &question) < 0)
         return NULL;
-    question.trace = engine_trace_of(engine_state_of_type(Py_TYPE(self)), given[1]);
+    question.trace = engine_trace_of(state, given[1]);
     question.own = question.trace == NULL ? NULL : PyObject_GenericGetDict(given[0], NULL);
     if (question.own == NULL)
         return NULL;
     question.queryset = given[0];
     question.alias = given[3];
-    found = engine_answers_find(self, &question);
+    standing = engine_standing_here(state, self, question.alias);
+    if (standing != NULL)
+        found = engine_answers_find(self, standing, &question);
+    Py_XDECREF(standing);
     Py_DECREF(question.own);
-    return engine_answers_or_miss(self, found);
+    return engine_or_not(found);
 }
 
 static PyObject *alias(struct answers *self, PyObject *queryset)
@@ -235,16 +233,14 @@ static PyObject *alias(struct answers *self, PyObject *queryset)
 
 static PyMethodDef methods[] = {
     {"alias", ENGINE_METHOD(alias), METH_O, "The alias that a queryset reads from; None: Django has to be asked."},
-    {"find", ENGINE_METHOD(find), FAST, "A trace's answer, or what stands for none."},
-    {"answer", ENGINE_METHOD(engine_answers_answer), FAST, "A queryset's answer, or what stands for none."},
-    {"filter", ENGINE_METHOD(engine_answers_filter), FAST, "The queryset of a known filter, or what stands for none."},
-    {"name", ENGINE_METHOD(engine_answers_name), FAST,
-     "The queryset of a known order_by() or its like, or what stands for none."},
-    {"slice", ENGINE_METHOD(engine_answers_slice), FAST, "The queryset of a known slice, or what stands for none."},
+    {"find", ENGINE_METHOD(find), FAST, "A trace's answer."},
+    {"answer", ENGINE_METHOD(engine_answers_answer), FAST, "A queryset's answer."},
+    {"filter", ENGINE_METHOD(engine_answers_filter), FAST, "The queryset of a known filter."},
+    {"name", ENGINE_METHOD(engine_answers_name), FAST, "The queryset of a known order_by() or its like."},
+    {"slice", ENGINE_METHOD(engine_answers_slice), FAST, "The queryset of a known slice."},
     {"manager_get", ENGINE_METHOD(engine_answers_manager_get), FAST,
-     "The answer of a manager's filter, without a queryset, or what stands for none."},
-    {"manager_filter", ENGINE_METHOD(engine_answers_manager_filter), FAST,
-     "The queryset of a manager's known filter, or what stands for none."},
+     "The answer of a manager's filter, without a queryset."},
+    {"manager_filter", ENGINE_METHOD(engine_answers_manager_filter), FAST, "The queryset of a manager's known filter."},
     {NULL, NULL, 0, NULL},
 };
 

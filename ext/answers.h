@@ -36,7 +36,7 @@ enum answer_part {
 
 struct answers {
     PyObject_HEAD PyObject *cache;      /* the LocalCache */
-    PyObject *miss;                     /* what stands for no answer */
+    PyObject *miss;                     /* what stands for no answer where all is plain */
     PyObject *captures;                 /* whose `found` is not None where somebody listens to the reads of a block */
     PyObject *connections, *local_type; /* Django's, and threading.local */
     PyObject *running_loop;
@@ -61,11 +61,12 @@ struct question {
 
 int engine_question_kind(PyObject *number, struct question *question);
 
-/* The answer; counted as a hit. */
-PyObject *engine_answers_find(const struct answers *self, const struct question *question);
+/* The answer, counted as a hit; or what stands for none. NULL without an exception: Python has to look. */
+PyObject *engine_answers_find(const struct answers *self, const struct standing *standing,
+                              const struct question *question);
 
-/* `found`, or what stands for no answer: for Python. */
-PyObject *engine_answers_or_miss(const struct answers *self, PyObject *found);
+/* `found`; NotImplemented where something isn't plain: for Python. */
+PyObject *engine_or_not(PyObject *found);
 
 /* answer_place.c */
 

@@ -67,16 +67,21 @@ static PyObject *attributes_of(const struct engine_state *state, const struct ma
 static PyObject *answer_of(const struct engine_state *state, const struct answers *self, const struct manager *manager,
                            struct question *question, PyObject *keywords)
 {
+    struct standing *standing = NULL;
     PyObject *found = NULL;
 
-    question->trace = engine_answers_filtered(state, self, manager->root, self->filtering, keywords);
-    question->alias = question->trace == NULL ? NULL : engine_alias_by(state, self, manager->using, manager->hints);
-    question->own = question->alias == NULL ? NULL : attributes_of(state, manager);
+    question->alias = engine_alias_by(state, self, manager->using, manager->hints);
+    if (question->alias != NULL)
+        standing = engine_standing_here(state, self, question->alias);
+    if (standing != NULL)
+        question->trace = engine_answers_filtered(state, self, manager->root, self->filtering, keywords);
+    question->own = question->trace == NULL ? NULL : attributes_of(state, manager);
     if (question->own != NULL)
-        found = engine_answers_find(self, question);
+        found = engine_answers_find(self, standing, question);
     Py_XDECREF(question->own);
-    Py_XDECREF(question->alias);
     Py_XDECREF(question->trace);
+    Py_XDECREF(standing);
+    Py_XDECREF(question->alias);
     return found;
 }
 
@@ -96,7 +101,7 @@ PyObject *engine_answers_manager_get(struct answers *self, PyObject *const *args
     if (pass(state, self, given[0], &guards, &manager) > 0)
         found = answer_of(state, self, &manager, &question, given[3]);
     engine_manager_release(&manager);
-    return engine_answers_or_miss(self, found);
+    return engine_or_not(found);
 }
 
 PyObject *engine_answers_manager_filter(struct answers *self, PyObject *const *args, Py_ssize_t count,
@@ -118,5 +123,5 @@ PyObject *engine_answers_manager_filter(struct answers *self, PyObject *const *a
         made = engine_queryset_of(state, &manager, trace, self->kept);
     Py_XDECREF(trace);
     engine_manager_release(&manager);
-    return engine_answers_or_miss(self, made);
+    return engine_or_not(made);
 }

@@ -183,6 +183,15 @@ PyObject *engine_queryset_trace(const struct engine_state *state, PyObject *quer
     return found;
 }
 
+struct trace *engine_queryset_plain_trace(const struct engine_state *state, PyObject *queryset)
+{
+    PyObject *trace = engine_queryset_trace(state, queryset);
+
+    if (trace != NULL && !Py_IS_TYPE(trace, state->trace_type))
+        Py_CLEAR(trace);
+    return (struct trace *)trace;
+}
+
 PyObject *engine_plain_trace(PyObject *module, PyObject *queryset)
 {
     return engine_queryset_trace(engine_state_of(module), queryset);

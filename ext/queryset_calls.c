@@ -5,17 +5,16 @@
 /* A queryset's trace, if the next call is made at once on a queryset of its own. */
 static struct trace *trace_before(const struct engine_state *state, PyObject *queryset, bool may_be_put_off)
 {
-    PyObject *own = PyObject_GenericGetDict(queryset, NULL), *trace = NULL;
+    PyObject *own = PyObject_GenericGetDict(queryset, NULL);
+    struct trace *trace = NULL;
 
     if (own == NULL)
         return NULL;
     if (PyDict_GetItemWithError(own, state->name_sticky_filter) == Py_False &&
         (!may_be_put_off || PyDict_GetItemWithError(own, state->name_defer_next_filter) == Py_False))
-        trace = engine_queryset_trace(state, queryset);
-    if (trace != NULL && !Py_IS_TYPE(trace, state->trace_type))
-        Py_CLEAR(trace);
+        trace = engine_queryset_plain_trace(state, queryset);
     Py_DECREF(own);
-    return (struct trace *)trace;
+    return trace;
 }
 
 PyObject *engine_answers_filter(struct answers *self, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
@@ -35,7 +34,7 @@ PyObject *engine_answers_filter(struct answers *self, PyObject *const *args, Py_
         made = engine_queryset_like(state, given[0], longer, self->kept);
     Py_XDECREF(longer);
     Py_XDECREF(trace);
-    return engine_answers_or_miss(self, made);
+    return engine_or_not(made);
 }
 
 /* The queryset after a call that is taken apart but for its values, of which it has none. */
@@ -102,7 +101,7 @@ PyObject *engine_answers_name(struct answers *self, PyObject *const *args, Py_ss
                       .method = given[1], .args = given[2], .kwargs = given[3], .key = key, .values = trace->values});
     Py_XDECREF(key);
     Py_XDECREF(trace);
-    return engine_answers_or_miss(self, made);
+    return engine_or_not(made);
 }
 
 /* --- slices ------------------------------------------------------------------------------------------------------- */
@@ -179,5 +178,5 @@ PyObject *engine_answers_slice(struct answers *self, PyObject *const *args, Py_s
     if (trace != NULL && is_plain_slice(given[2]))
         made = after_slice(state, self, given, trace);
     Py_XDECREF(trace);
-    return engine_answers_or_miss(self, made);
+    return engine_or_not(made);
 }

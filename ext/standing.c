@@ -195,11 +195,11 @@ int engine_standing_holds(const struct standing *self, PyObject *connection)
     Py_DECREF(own);
     if (holds == 0)
         return PyErr_Occurred() != NULL ? -1 : 0;
-    holds = session_holds(state, self);
+    holds = is_idle(self); /* first, for in a transaction all else may hold */
+    if (holds > 0)
+        holds = session_holds(state, self);
     if (holds > 0)
         holds = settings_hold(state, self);
-    if (holds > 0)
-        holds = is_idle(self);
     return holds > 0 ? level_holds(state, self) : holds;
 }
 
@@ -216,6 +216,7 @@ static PyMethodDef methods[] = {
 };
 
 static PyMemberDef members[] = {
+    {"segment", T_OBJECT_EX, offsetof(struct standing, segment), READONLY, "Where its answers hold."},
     {"head", T_OBJECT_EX, offsetof(struct standing, head), READONLY, "What the keys of its traces begin with."},
     {NULL, 0, 0, 0, NULL},
 };

@@ -177,7 +177,11 @@ def test_ends_with_its_segment() -> None:
 @contextlib.contextmanager
 def by_the_engine() -> Iterator[None]:
     """Python isn't asked for an answer."""
-    with mock.patch.object(answers, "find", side_effect=AssertionError("not by the engine")):
+    asked = AssertionError("not by the engine")
+    with (
+        mock.patch.object(answers, "find", side_effect=asked),
+        mock.patch.object(answers, "ask", side_effect=asked),
+    ):
         yield
 
 

@@ -196,12 +196,17 @@ def test_hit(world: World) -> None:
 
 
 def test_miss(world: World) -> None:
-    for wrong in ({"pk": 6}, {"pk": "5"}, {"pk": 5.0}, {"id": 5}, {}):
-        assert world.get(**wrong) is MISS
-        assert world.ask(**wrong) is MISS
+    assert world.get(pk=6) is world.ask(pk=6) is MISS
     world.segment.end_write(world.segment.begin_write(world.segment.cells(["item"])))
-    assert world.get(pk=5) is MISS
-    assert world.ask(pk=5) is MISS
+    assert world.get(pk=5) is world.ask(pk=5) is MISS
+    queryset = world.answers.filter(world.queryset(), Queryset.filter, {"pk": 5})
+    assert world.answers.find(queryset, queryset._trace, _engine.ONE, "default") is MISS
+
+
+def test_call_that_is_not_known(world: World) -> None:
+    wrong: dict[str, Any]
+    for wrong in ({"pk": "5"}, {"pk": 5.0}, {"id": 5}, {}):
+        assert world.get(**wrong) is world.ask(**wrong) is NotImplemented
 
 
 def test_aggregate_is_a_dict_of_ones_own(world: World) -> None:
@@ -231,7 +236,7 @@ def test_items_are_made_as_the_answer_says(world: World) -> None:
     assert asked == [(queryset, "default", [(1,)], True)] * 3
     world.remember(_engine.ONE, 5, answer=answer)
     assert world.ask(pk=5) == "first"
-    assert world.get(pk=5) is MISS  # there is no queryset to make them with
+    assert world.get(pk=5) is NotImplemented  # there is no queryset to make them with
 
 
 def test_items_that_are_none_or_wrong(world: World) -> None:
@@ -281,7 +286,7 @@ def test_instances_are_made_by_their_plan(world: World) -> None:
     assert world.answers.answer(related, _engine.ONE, {"pk": 5}) == "by Django"
     Thing.changed = True  # type: ignore[attr-defined]
     assert world.ask(pk=5) == "by Django"
-    assert world.get(pk=5) is MISS
+    assert world.get(pk=5) is NotImplemented
 
 
 class Mode:
@@ -300,7 +305,7 @@ def test_fetch_mode_is_the_querysets(world: World) -> None:
     assert len(world.get(pk=5)._state.peers) == 1
     mode.track_peers = "perhaps"
     assert world.ask(pk=5) == "by Django"
-    assert world.get(pk=5) is MISS
+    assert world.get(pk=5) is NotImplemented
 
 
 @contextlib.contextmanager
@@ -403,7 +408,7 @@ class Failing:
 def test_nothing_is_found_by_a_queryset_with(world: World, name: str) -> None:
     assert world.ask(pk=5) == "the value"
     with {**CHANGES, **OF_QUERYSETS}[name](world):
-        assert world.ask(pk=5) is MISS
+        assert world.ask(pk=5) is NotImplemented
     assert world.ask(pk=5) == "the value"
 
 
@@ -411,7 +416,7 @@ def test_nothing_is_found_by_a_queryset_with(world: World, name: str) -> None:
 def test_nothing_is_found_by_a_manager_with(world: World, name: str) -> None:
     assert world.get(pk=5) == "the value"
     with {**CHANGES, **OF_MANAGERS}[name](world):
-        assert world.get(pk=5) is MISS
+        assert world.get(pk=5) is NotImplemented
     assert world.get(pk=5) == "the value"
 
 
@@ -420,11 +425,11 @@ def test_filter_is_left_to_python_with(world: World, name: str) -> None:
     def ask() -> Any:
         return world.answers.filter(world.queryset(), Queryset.filter, {"pk": 5})
 
-    assert ask() is not MISS
+    assert ask() is not NotImplemented
     with OF_QUERYSETS[name](world):
-        assert ask() is MISS
+        assert ask() is NotImplemented
     with entry(world.shape.attributes, "_defer_next_filter", True):
-        assert ask() is MISS
+        assert ask() is NotImplemented
 
 
 def test_names(world: World) -> None:
@@ -435,17 +440,18 @@ def test_names(world: World) -> None:
     assert found._trace.shape is world.named.shape
     assert found._trace.calls == ((Queryset.order_by, ("a", "b"), {"flat": True}),)
     assert found._trace.values == ()
-    assert ask(("b", "a")) is ask(("a",)) is ask(("a", 5)) is MISS
-    assert ask(kwargs={"flat": False}) is ask(kwargs={"flat": 1}) is MISS
-    assert ask(kwargs={"named": True}) is ask(kwargs={"flat": True, "named": True}) is MISS
-    assert ask(method=Queryset.get) is MISS
+    assert ask(("b", "a")) is ask(("a",)) is ask(("a", 5)) is NotImplemented
+    assert ask(kwargs={"flat": False}) is ask(kwargs={"flat": 1}) is NotImplemented
+    assert ask(kwargs={"named": True}) is NotImplemented
+    assert ask(kwargs={"flat": True, "named": True}) is NotImplemented
+    assert ask(method=Queryset.get) is NotImplemented
     for name, value in (("readers", (None,)), ("unordered", [object()]), ("unordered", None)):
         with changed(world.named, name, value):
-            assert ask() is MISS
+            assert ask() is NotImplemented
     for name in ("sticky", "put off"):
         with OF_QUERYSETS[name](world):
-            assert ask() is MISS
-    assert ask() is not MISS
+            assert ask() is NotImplemented
+    assert ask() is not NotImplemented
 
 
 def test_slices(world: World) -> None:
@@ -456,59 +462,15 @@ def test_slices(world: World) -> None:
     assert found._trace.shape is world.sliced.shape
     assert found._trace.values == (2, 5)
     assert found._trace.calls == ((Queryset.__getitem__, (slice(2, 5),), {}),)
-    assert ask(True, 5) is ask(0, False) is ask(-1, 5) is ask(1, 2**63) is ask(0, 5, 1) is MISS
-    assert ask(5) is ask(0, None) is ask(0.0, 5) is MISS
-    assert world.answers.slice(world.queryset(), Queryset.__getitem__, 5) is MISS
+    assert ask(True, 5) is ask(0, False) is ask(-1, 5) is NotImplemented
+    assert ask(1, 2**63) is ask(0, 5, 1) is NotImplemented
+    assert ask(5) is ask(0, None) is ask(0.0, 5) is NotImplemented
+    assert world.answers.slice(world.queryset(), Queryset.__getitem__, 5) is NotImplemented
     world.shape.children[Queryset.__getitem__, int, type(None), False] = world.sliced
     assert ask(0, None)._trace.values == (0, None)
-    assert ask(1, None) is MISS
+    assert ask(1, None) is NotImplemented
     with OF_QUERYSETS["sticky"](world):
-        assert ask(2, 5) is MISS
-
-
-class Reference:
-    def __init__(self, name: Any) -> None:
-        self.name = name
-
-
-class Aggregate:
-    pass
-
-
-DEFAULTS: dict[str, Any] = {"filter": None, "extra": {}, "distinct": False}
-
-
-def an_aggregate(**said: Any) -> Aggregate:
-    made = Aggregate()
-    vars(made).update(DEFAULTS, extra={}, source_expressions=[Reference("x")], _constructor_args=5)
-    vars(made).update(said)
-    return made
-
-
-def test_name_of_an_aggregate() -> None:
-    def ask(**said: Any) -> Any:
-        return _engine.aggregated_name(an_aggregate(**said), DEFAULTS, Reference)
-
-    assert ask() == "x"
-    odd, more = Reference(5), Reference("x")
-    more.more = 1  # type: ignore[attr-defined]
-    for sources in ([], None, (Reference("x"),), [Reference("x")] * 2, ["x"], [odd], [more]):
-        assert ask(source_expressions=sources) is None
-    for said in (
-        {"filter": 0},
-        {"extra": {"a": 1}},
-        {"distinct": True},
-        {"unknown": None},
-        {"extra": ()},
-    ):
-        assert ask(**said) is None
-    plain = an_aggregate()
-    del plain.source_expressions  # type: ignore[attr-defined]
-    assert _engine.aggregated_name(plain, DEFAULTS, Reference) is None
-    with pytest.raises(TypeError, match="defaults must be a dict"):
-        _engine.aggregated_name(plain, None, Reference)  # type: ignore[arg-type]
-    with pytest.raises(AttributeError):
-        _engine.aggregated_name(5, DEFAULTS, Reference)
+        assert ask(2, 5) is NotImplemented
 
 
 def test_vendor_is_asked_where_no_attribute_tells(world: World) -> None:
@@ -521,7 +483,7 @@ def test_vendor_is_asked_where_no_attribute_tells(world: World) -> None:
     assert world.get(pk=5) == "the value"
     for name in told:
         with entry(told, name, None):
-            assert world.get(pk=5) is MISS
+            assert world.get(pk=5) is NotImplemented
     world.stand(idle=None, in_autocommit=lambda driver: 1 // 0)
     with pytest.raises(ZeroDivisionError):
         world.get(pk=5)
@@ -560,7 +522,7 @@ def test_answer_of_another_form_is_none(world: World) -> None:
 
 def test_what_has_no_key_is_not_found(world: World) -> None:
     trace = _engine.Trace(world.filtered, (object(),), ())
-    assert world.answers.find(world.queryset(), trace, _engine.ONE, "default") is MISS
+    assert world.answers.find(world.queryset(), trace, _engine.ONE, "default") is NotImplemented
 
 
 def test_bad_arguments(world: World) -> None:

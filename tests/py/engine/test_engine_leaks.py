@@ -17,9 +17,10 @@ from typing import Any
 
 import pytest
 from segment_file import SIZES
-from test_engine_answers import CHANGES, DEFAULTS, Reference, an_aggregate
+from test_engine_aggregates import DEFAULTS, Reference, an_aggregate
+from test_engine_answers import CHANGES
 from test_engine_answers import a_plan as plan_of_items
-from traced_world import KEPT, MISS, PLAIN, Answer, Queryset, World
+from traced_world import KEPT, PLAIN, Answer, Queryset, World
 
 from django_cache_manager import _engine
 
@@ -242,7 +243,7 @@ def traced_calls(world: World) -> dict[str, Callable[[], Any]]:
     def unset(change: str) -> Callable[[], Any]:
         def call() -> None:
             with CHANGES[change](world):
-                assert world.get(pk=5) is MISS
+                assert world.get(pk=5) is NotImplemented
 
         return call
 
