@@ -206,7 +206,6 @@ class Standing:
     """What a connection's last look round has found (standing.py), and what that was made of.
     Raises TypeError where an argument is missing. Never changed."""
 
-    segment: Segment
     head: bytes
 
     def __init__(

@@ -231,6 +231,5 @@ def keep(
         key = keys.trace_key(head, kind, trace.shape.number, trace.values)
     except _engine.Unencodable:
         return
-    standing.leave_another(connection, captured.segment)
     size = _engine.footprint(kept.rows or []) + extra_bytes
     stores.keep_answer(captured.segment, key, captured.cells, captured.time, kept, size)

@@ -8,7 +8,7 @@ everything is asked.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from . import _engine, conf, keys, policy
 from .reads import ENSURE_CONNECTION
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from .connection_state import ConnectionState
     from .identity import Facts
     from .segments import OpenSegment
-
-_ATTRIBUTE: Final = "_cache_manager_standing"
 
 
 def note(
@@ -42,7 +40,7 @@ def note(
     ):
         return
     own = connection.__dict__
-    own[_ATTRIBUTE] = _engine.Standing(
+    own["_cache_manager_standing"] = _engine.Standing(
         segment=segment.engine,
         head=head,
         state=state,
@@ -61,10 +59,3 @@ def note(
         schema=own.get("schema_name"),
         uncached_depth=policy.uncached_depth,
     )
-
-
-def leave_another(connection: BaseDatabaseWrapper, segment: OpenSegment) -> None:
-    """Forgets a standing whose segment has had another put in its place."""
-    known: _engine.Standing | None = connection.__dict__.get(_ATTRIBUTE)
-    if known is not None and known.segment is not segment.engine:
-        connection.__dict__.pop(_ATTRIBUTE, None)

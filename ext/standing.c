@@ -186,9 +186,12 @@ static int level_holds(const struct engine_state *state, const struct standing *
 int engine_standing_holds(const struct standing *self, PyObject *connection)
 {
     const struct engine_state *state = engine_state_of_type(Py_TYPE(self));
-    PyObject *own = PyObject_GenericGetDict(connection, NULL);
+    PyObject *own;
     int holds;
 
+    if (!qc_segment_usable(((const struct segment *)self->segment)->handle))
+        return 0; /* another has taken its place, or will */
+    own = PyObject_GenericGetDict(connection, NULL);
     if (own == NULL)
         return -1;
     holds = connection_holds(state, self, connection, own);
@@ -216,7 +219,6 @@ static PyMethodDef methods[] = {
 };
 
 static PyMemberDef members[] = {
-    {"segment", T_OBJECT_EX, offsetof(struct standing, segment), READONLY, "Where its answers hold."},
     {"head", T_OBJECT_EX, offsetof(struct standing, head), READONLY, "What the keys of its traces begin with."},
     {NULL, 0, 0, 0, NULL},
 };

@@ -203,6 +203,11 @@ def test_miss(world: World) -> None:
     assert world.answers.find(queryset, queryset._trace, _engine.ONE, "default") is MISS
 
 
+def test_segment_that_is_retired_is_not_looked_into(world: World) -> None:
+    world.segment.retire()
+    assert world.get(pk=5) is world.ask(pk=5) is NotImplemented
+
+
 def test_call_that_is_not_known(world: World) -> None:
     wrong: dict[str, Any]
     for wrong in ({"pk": "5"}, {"pk": 5.0}, {"id": 5}, {}):
