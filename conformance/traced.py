@@ -28,6 +28,7 @@ from django.db.models.base import ModelState
 
 from django_cache_manager import (
     answers,
+    async_calls,
     captures,
     keys,
     managers,
@@ -51,7 +52,7 @@ _statements: dict[bytes, tuple[bytes, str]] = {}
 def install() -> None:
     answers.answer = compared_answers(answers.answer)
     answers.find = noted_find(answers.find)
-    for module in (answers, managers, querysets):
+    for module in (answers, async_calls, managers, querysets):
         module.quick = Quick(answers.quick)
     answers.place_of = pretended_place(answers.place_of)
     keys.trace_key = noted_key(keys.trace_key)
@@ -123,16 +124,19 @@ class Quick:
         self.alias = quick.alias
         self._find = quick.find
 
-    def find(self, queryset: Any, trace: Any, kind: int, alias: str) -> Any:
-        if pretended() is not None:
+    def find(self, queryset: Any, trace: Any, kind: int, alias: str, connection: Any = None) -> Any:
+        if pretended() is not None or connection is not None:
             return NotImplemented
         found = self._find(queryset, trace, kind, alias)
         if found is not answers.MISS and found is not NotImplemented:
-            head = vars(connections[alias])["_cache_manager_standing"].head
+            own = vars(connections[alias])
+            is_open = own["connection"] is not None
+            standing = own["_cache_manager_standing" if is_open else "_cache_manager_unopened"]
+            head = standing.head
             keys.trace_key(head, kind, trace.shape.number, trace.values)  # noted
         return found
 
-    def _leave_it(self, *_: Any) -> Any:
+    def _leave_it(self, *_: Any, **__: Any) -> Any:
         return NotImplemented
 
     answer = filter = name = slice = manager_get = manager_filter = _leave_it

@@ -2,7 +2,7 @@
 values of a segment (ints), sizes are bytes, durations milliseconds. A set of cells is `bytes`:
 native uint32 numbers, ascending, distinct. All failures of the segment raise `SegmentError`."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 NO_LIMIT: Final[int]
@@ -186,6 +186,10 @@ class Trace:
         """The trace after filter() or exclude() with keywords; None: its shape isn't known.
         NotImplemented: a value's type isn't in the set `plain`."""
 
+def link(instances: list[Any], related: Mapping[Any, Any], link: tuple[Any, ...]) -> bool:
+    """Sets the objects of a foreign key (row_plans.Link), found in `related` by its values, in the
+    instances' fields caches. False: something isn't plain, and Django has to do the rest."""
+
 def aggregated_name(expression: Any, defaults: dict[str, Any], reference: type) -> str | None:
     """The name that an aggregate's only source, of the class `reference` (F), has; None where the
     expression says more than that and the defaults, which are compared by identity."""
@@ -201,6 +205,25 @@ def pristine(manager: Any, roots: dict[Any, Trace]) -> Any:
 def plain_trace(queryset: Any) -> Any:
     """The queryset's trace; None: it has none. NotImplemented: a filter is put off, or somebody has
     set another `_iterable_class` or `_fields` than its calls have left."""
+
+class Unopened:
+    """Where a connection that isn't open would lead (standing.py), and what that follows from:
+    the settings have the `wanted` objects and OPTIONS equal to `options`, `last_known` has `facts`
+    under the key, and at `path` there is the file that file_identity() gave. Raises TypeError where
+    an argument is missing. Never changed."""
+
+    def __init__(
+        self,
+        *,
+        settings: dict[str, Any],
+        wanted: dict[str, Any],
+        options: dict[str, Any],
+        last_known: dict[Any, Any],
+        key: Any,
+        facts: Any,
+        path: bytes | None,
+        file: tuple[int, int, int, int] | None,
+    ) -> None: ...
 
 class Standing:
     """What a connection's last look round has found (standing.py), and what that was made of.
@@ -228,6 +251,7 @@ class Standing:
         time_zone: Any,
         schema: Any,
         uncached_depth: Any,
+        unopened: Unopened | None,
     ) -> None: ...
     def holds(self, connection: Any) -> bool:
         """Whether all of it is as it was, and the connection this thread's."""
@@ -258,11 +282,16 @@ class Answers:
     ) -> None: ...
     def alias(self, queryset: Any) -> str | None:
         """What `queryset.db` is; None: Django has to be asked."""
-    def find(self, queryset: Any, trace: Trace, kind: int, alias: str) -> Any:
-        """A trace's answer, counted as a hit; or `miss`."""
-    def answer(self, queryset: Any, kind: int, kwargs: dict[str, Any] = ...) -> Any:
+    def find(
+        self, queryset: Any, trace: Trace, kind: int, alias: str, connection: Any = ...
+    ) -> Any:
+        """A trace's answer, counted as a hit; or `miss`. `connection`: that is asked, for an event
+        loop in this thread; else this thread's is."""
+    def answer(
+        self, queryset: Any, kind: int, kwargs: dict[str, Any] = ..., connection: Any = ...
+    ) -> Any:
         """The answer of a queryset that has no results yet, after a filter() by `kwargs` if they
-        are given; or `miss`."""
+        are given; or `miss`. `connection`: as of find()."""
     def filter(self, queryset: Any, method: Any, kwargs: dict[str, Any]) -> Any:
         """The queryset of a filter() or exclude() whose shape is known."""
     def name(

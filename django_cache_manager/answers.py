@@ -64,12 +64,14 @@ class Answer(NamedTuple):
     time: int
     plan: RowPlan | None = None
     """Of instances, what `items` makes them by."""
+    prototypes: list[Any] | None = None
+    """The engine's, which makes instances of the same rows again (ext/prototypes.c)."""
 
     @classmethod
     def of_rows(cls, captured: Captured, value: Any = None) -> Answer:
         plan = getattr(captured.items, "plan", None)
         made = captured.rows, captured.copies, captured.items, captured.cells, captured.time, plan
-        return cls(value, *made)
+        return cls(value, *made, [None])
 
 
 quick: Final = _engine.Answers(

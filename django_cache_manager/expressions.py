@@ -204,6 +204,21 @@ class _Reader:
 _OF_Q: Final = {"children", "connector", "negated"}
 
 
+def keywords_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any] | None:
+    """The keyword that a filter's only argument comes to: a forward foreign key asks by a Q."""
+    if kwargs or len(args) != 1 or type(args[0]) is not Q:
+        return None
+    own = vars(args[0])
+    children = own.get("children", ())
+    if len(own) != len(_OF_Q) or len(children) != 1 or own.get("negated") is not False:
+        return None
+    if own.get("connector") != Q.AND or type(children[0]) is not tuple or len(children[0]) != 2:
+        return None
+    name, value = children[0]
+    # Django refuses keywords that are named as a Q's own arguments.
+    return {name: value} if type(name) is str and not name.startswith("_") else None
+
+
 def filter_call(method: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
     """filter() and exclude()."""
     if not args:

@@ -43,6 +43,7 @@ from django.utils.functional import cached_property
 
 from . import (
     _engine,
+    async_calls,
     expressions,
     inserts,
     iterables,
@@ -149,6 +150,13 @@ _EXPECTED: Final[dict[tuple[type | ModuleType, str], tuple[str, ...]]] = {
     (QuerySet, "aggregate"): ("self", "*args", "kwargs"),
     (QuerySet, "update"): ("self", "kwargs"),
     (QuerySet, "_update"): ("self", "values", *_SINCE_6_0),
+    (QuerySet, "aget"): ("self", "*args", "kwargs"),
+    (QuerySet, "afirst"): ("self",),
+    (QuerySet, "alast"): ("self",),
+    (QuerySet, "acount"): ("self",),
+    (QuerySet, "aexists"): ("self",),
+    (QuerySet, "aaggregate"): ("self", "*args", "kwargs"),
+    (QuerySet, "__aiter__"): ("self",),
     (query_module, "prefetch_one_level"): ("instances", "prefetcher", "lookup", "level"),
 }
 
@@ -184,6 +192,13 @@ _QUERYSET: Final[dict[str, Callable[[Any], Any]]] = {
     "aggregate": querysets.aggregate,
     "update": querysets.update,
     "_update": querysets.saving,
+    "aget": async_calls.get,
+    "afirst": async_calls.answered("first", keys.FIRST),
+    "alast": async_calls.answered("last", keys.LAST),
+    "acount": async_calls.answered("count", keys.COUNT),
+    "aexists": async_calls.answered("exists", keys.EXISTS),
+    "aaggregate": async_calls.aggregate,
+    "__aiter__": async_calls.iterate,
 }
 """What of a queryset can do without its Query; the reasons are in traces.py."""
 

@@ -101,6 +101,12 @@ class Vendor(Protocol):
     def peek(self, connection: BaseDatabaseWrapper) -> Facts | None:
         """Facts for a closed connection, as far as they can be had without opening it."""
 
+    def file_of(
+        self, connection: BaseDatabaseWrapper, facts: Facts
+    ) -> tuple[bytes | None, tuple[int, int, int, int] | None] | None:
+        """The path of a database's file and its identity, if they are those of the facts; two None:
+        it is none of a file."""
+
     def supersedes(self, identity: bytes, other: bytes) -> bool:
         """Whether a database is another's successor though its family is another."""
 

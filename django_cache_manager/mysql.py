@@ -137,6 +137,9 @@ class MySQL:
     def peek(self, connection: BaseDatabaseWrapper) -> Facts | None:
         return None
 
+    def file_of(self, connection: BaseDatabaseWrapper, facts: Facts) -> tuple[None, None]:
+        return None, None
+
     def supersedes(self, identity: bytes, other: bytes) -> bool:
         """The same data under another host name, from an earlier start: a container that was made
         anew.

@@ -196,6 +196,9 @@ class PostgreSQL:
     def peek(self, connection: BaseDatabaseWrapper) -> Facts | None:
         return None
 
+    def file_of(self, connection: BaseDatabaseWrapper, facts: Facts) -> tuple[None, None]:
+        return None, None
+
     def supersedes(self, identity: bytes, other: bytes) -> bool:
         return False
 

@@ -163,7 +163,7 @@ class _Level:
         if relation.known is not None:
             related = dict(zip(values, instances, strict=True))
             row_plans.set_known_related_objects(
-                self.queryset.model, objects, {relation.known: related}
+                self.queryset.model, objects, relation.known, related
             )
         for each, owner in zip(objects, links.owners, strict=False):
             relation.back.set_cached_value(each, instances[owner])
@@ -315,7 +315,7 @@ def _values_of(relation: Relation, instances: list[Any]) -> tuple[Any, ...] | No
     if len(instances) > INSTANCES_MAX:
         return None
     for kind in set(map(type, instances)):
-        if not issubclass(kind, Model) or not row_plans.is_plainly_read(kind, relation.attname, {}):
+        if not issubclass(kind, Model) or not row_plans.is_plainly_read(kind, relation.attname):
             return None
     try:
         values = tuple([vars(each)[relation.attname] for each in instances])

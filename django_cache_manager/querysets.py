@@ -138,11 +138,20 @@ def naming(original: Method) -> Method:
     return method
 
 
+def _as_keywords(
+    args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    keywords = expressions.keywords_of(args, kwargs)
+    return (args, kwargs) if keywords is None else ((), keywords)
+
+
 def filtering(original: Method) -> Method:
     """filter() and exclude(); a related manager's first is put off till its query is needed."""
     follow = following(expressions.filter_call)(original)
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if args and original is traces.FILTER and self._trace is not None:
+            args, kwargs = _as_keywords(args, kwargs)
         known = NotImplemented if args else quick.filter(self, original, kwargs)
         if known is not NotImplemented:
             return known
@@ -290,6 +299,8 @@ def get(original: Method) -> Method:
     unfiltered = answered(keys.ONE)(original)
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if args and self._trace is not None:
+            args, kwargs = _as_keywords(args, kwargs)
         found = NotImplemented if args else quick.answer(self, keys.ONE, kwargs)
         if found is not MISS and found is not NotImplemented:
             return found

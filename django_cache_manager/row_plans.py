@@ -15,7 +15,7 @@ import inspect
 import operator
 import sys
 from types import FunctionType, MethodType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from django.db import router
 from django.db.models import ForeignKey, base, query
@@ -39,9 +39,6 @@ if TYPE_CHECKING:
 MEMO_PLANS: Final = 1024
 
 _PLAIN_DESCRIPTORS: Final = (DeferredAttribute, FileDescriptor)
-PLAIN_FROM: Final = 5
-"""Instances for which it pays to look whether their foreign keys can be set by hand."""
-
 _ModelState: Final = base.ModelState
 _MADE_BY: Final = ("__new__", "__init__", "__setattr__", "__getattribute__")
 RETRY_AFTER: Final = 16
@@ -103,15 +100,33 @@ _SETTING: Final = tuple(
 )
 """Django's own, which set a foreign key's object."""
 
+PLAIN_FROM: Final = 5
+"""Instances for which it pays to look whether a foreign key's object can be set by the engine."""
+
+_PLAINLY_READ: Final = (DeferredAttribute, ForeignKeyDeferredAttribute)
+
+
+class Link(NamedTuple):
+    """A foreign key whose object the engine can set as Django's descriptor does (ext/links.c)."""
+
+    field: Any
+    attname: str
+    cache_name: str
+    kind: type
+    target: str
+    """The attribute of the object that the key is of."""
+    plain: tuple[type, ...] = _PLAINLY_READ
+
 
 class RowPlan:
     """The instances of one shape of rows.
 
     `native` is the engine's plan, or None where Django's from_db() has to run. It is made again
-    when a class or a signal changed; nothing else changes, and threads share plans.
+    when a class or a signal changed, and `links` with it: the foreign keys whose objects the engine
+    can set. Nothing else changes, and threads share plans.
     """
 
-    __slots__ = ("_uses", "annotation_col_map", "klass_info", "native", "select")
+    __slots__ = ("_uses", "annotation_col_map", "klass_info", "links", "native", "select")
 
     def __init__(
         self,
@@ -123,6 +138,7 @@ class RowPlan:
         self.select = [(_Column(getattr(column[0], "target", None)),) for column in select]
         self.klass_info = klass_info
         self.annotation_col_map = annotation_col_map
+        self.links: tuple[Link, ...] = ()
         self.native = _native(self)
         self._uses = 0
 
@@ -230,19 +246,34 @@ def rows_to_objects(
     if objects is None:
         own = _engine.row_tuples(rows, copy) if copy else rows
         return list(_by_from_db(plan, own, db, known_related_objects, fetch_mode, as_lists))
-    if known_related_objects:
-        set_known_related_objects(plan.model, objects, known_related_objects)
+    for field, related in known_related_objects.items():
+        link = next((each for each in plan.links if each.field is field), None)
+        _set_known_by(link, plan.model, objects, field, related)
     return objects
 
 
 def set_known_related_objects(
-    model: type[Model], objects: list[Model], known_related_objects: Mapping[Any, Any]
+    model: type[Model], objects: list[Model], field: Any, related: Mapping[Any, Any]
 ) -> None:
     """What ModelIterable does last with each instance."""
-    for field, related in known_related_objects.items():
-        if len(objects) >= PLAIN_FROM and _is_plain_key(model, field):
-            objects = _set_by_key(field, related, objects)
+    link = _link_of(model, field) if len(objects) >= PLAIN_FROM else None
+    _set_known_by(link, model, objects, field, related)
+
+
+def _set_known_by(
+    link: Link | None,
+    model: type[Model],
+    objects: list[Model],
+    field: Any,
+    related: Mapping[Any, Any],
+) -> None:
+    if link is None or _asks_routers() or not _engine.link(objects, related, link):
         _set_known(model, objects, field, related)
+
+
+def _asks_routers() -> bool:
+    """Whether a router of the project's is asked before an object is set."""
+    return any(hasattr(each, "allow_relation") for each in router.routers)
 
 
 def _set_known(
@@ -267,9 +298,9 @@ def _set_known(
         setattr(instance, name, related_object)
 
 
-def _is_plain_key(model: type[Model], field: Any) -> bool:
-    """Whether setting the field's object runs nothing but Django's own code, and no router's."""
-    return (
+def _link_of(model: type[Model], field: Any) -> Link | None:
+    """None: setting the field's object runs other code than Django's own."""
+    plain = (
         type(field) is ForeignKey
         and field.from_fields == ["self"]
         and field.remote_field.multiple
@@ -277,43 +308,19 @@ def _is_plain_key(model: type[Model], field: Any) -> bool:
         and type(_static(model, field.attname)) is ForeignKeyDeferredAttribute
         and _static(model, "__setattr__") is object.__setattr__
         and all(_static(field_class, name) is function for field_class, name, function in _SETTING)
-        and not any(hasattr(each, "allow_relation") for each in router.routers)
+        and "allow_relation" not in vars(router)
+    )
+    if not plain:
+        return None
+    kind = field.remote_field.model._meta.concrete_model
+    return Link(
+        field, field.attname, field.cache_name, kind, field.foreign_related_fields[0].attname
     )
 
 
-def is_plainly_read(owner: type, attname: str, known: dict[type, bool]) -> bool:
+def is_plainly_read(owner: type, attname: str) -> bool:
     """Whether an attribute in the `__dict__` of a class's instances is what reading it gives."""
-    if owner not in known:
-        kind = type(_static(owner, attname))
-        known[owner] = kind in (DeferredAttribute, ForeignKeyDeferredAttribute)
-    return known[owner]
-
-
-def _set_by_key(field: Any, related: Mapping[Any, Any], objects: list[Model]) -> list[Model]:
-    """What ForwardManyToOneDescriptor.__set__ comes to where an object of the same database is
-    known. Returns those that are left for it."""
-    attname, name = field.attname, field.cache_name
-    kind = field.remote_field.model._meta.concrete_model
-    target = field.foreign_related_fields[0].attname
-    left = []
-    plain: dict[type, bool] = {}
-    for instance in objects:
-        state, values = instance._state, instance.__dict__
-        key = values.get(attname)
-        found = None if key is None else related.get(key)
-        if (
-            found is None
-            or name in state.fields_cache
-            or found._state.db != state.db
-            or not isinstance(found, kind)
-            or target not in found.__dict__
-            or not is_plainly_read(type(found), target, plain)
-        ):
-            left.append(instance)
-        else:
-            values[attname] = found.__dict__[target]
-            state.fields_cache[name] = found
-    return left
+    return type(_static(owner, attname)) in _PLAINLY_READ
 
 
 _HAS_FETCH_MODES: Final = hasattr(query, "DEFAULT_FETCH_MODE")
@@ -417,6 +424,7 @@ def _native(plan: RowPlan) -> _engine.RowPlan | None:
         annotations = tuple(plan.annotation_col_map.items())
         for name, _ in annotations:
             _check_annotation(plan.model, name)
+        plan.links = _links(plan.model, {name for name, *_ in nodes[0][1]}, guards)
         names, receivers = _surroundings()
         return _engine.RowPlan(
             base.ModelState,
@@ -431,12 +439,23 @@ def _native(plan: RowPlan) -> _engine.RowPlan | None:
         return None
 
 
+def _links(model: type[Model], loaded: set[str], guards: _Guards) -> tuple[Link, ...]:
+    """Of the foreign keys among a row's own fields."""
+    fields = [field for field in model._meta.concrete_fields if field.attname in loaded]
+    links = [link for field in fields if (link := _link_of(model, field)) is not None]
+    if links:
+        guards.watch(ForwardManyToOneDescriptor)
+        guards.attributes.update({(owner, name): expected for owner, name, expected in _SETTING})
+    return tuple(links)
+
+
 def _surroundings() -> tuple[tuple[tuple[Any, ...], ...], tuple[list[Any], ...]]:
     """Names and receivers that have to stay what they are."""
     names: list[tuple[Any, ...]] = [
         (vars(base), "ModelState", base.ModelState),
         (vars(base), "pre_init", pre_init),
         (vars(base), "post_init", post_init),
+        (vars(router), "allow_relation"),
     ]
     receivers = []
     for signal in (pre_init, post_init):

@@ -146,7 +146,14 @@ def last_known(connection: BaseDatabaseWrapper) -> Facts | None:
     return _last_known.get(key)
 
 
+def known_by(connection: BaseDatabaseWrapper) -> tuple[dict[tuple[str, str], Facts], Any]:
+    """Where the answer of last_known() stands without a pool: a dict, and the key in it."""
+    return _last_known, _settings_key(connection)
+
+
+KEY_SETTINGS: Final = ("ENGINE", "HOST", "PORT", "NAME", "USER", "OPTIONS")
+
+
 def _settings_key(connection: BaseDatabaseWrapper) -> tuple[str, str]:
     settings = connection.settings_dict
-    wanted = ("ENGINE", "HOST", "PORT", "NAME", "USER", "OPTIONS")
-    return connection.alias, repr([settings.get(name) for name in wanted])
+    return connection.alias, repr([settings.get(name) for name in KEY_SETTINGS])

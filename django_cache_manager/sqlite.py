@@ -62,6 +62,12 @@ class _SharedMemory:
         return self._generations[name]
 
 
+def _names_of(identity: tuple[int, int, int, int]) -> tuple[bytes, bytes]:
+    """The family and the generation of a database's file."""
+    major, minor, inode, birth = identity
+    return f"sqlite {major}:{minor} {inode}".encode(), f"born {birth}".encode()
+
+
 class SQLite:
     """PROTOCOL's rules for SQLite.
 
@@ -114,12 +120,14 @@ class SQLite:
         return None
 
     def _file_facts(self, path: str) -> Facts:
-        major, minor, inode, birth = _engine.file_identity(path)
+        identity = _engine.file_identity(path)
+        family, generation = _names_of(identity)
+        *_, birth = identity
         reason = None if birth else "the file system tells no birth time of the database's file"
         return Facts(
             vendor=self,
-            family=f"sqlite {major}:{minor} {inode}".encode(),
-            generation=f"born {birth}".encode(),
+            family=family,
+            generation=generation,
             session=_SESSION,
             uncached=reason,
             path=path,
@@ -134,6 +142,17 @@ class SQLite:
             return self._file_facts(os.path.realpath(name))
         except OSError:
             return None
+
+    def file_of(
+        self, connection: BaseDatabaseWrapper, facts: Facts
+    ) -> tuple[bytes | None, tuple[int, int, int, int] | None] | None:
+        name = str(connection.settings_dict["NAME"])
+        try:
+            identity = _engine.file_identity(name)
+        except (OSError, ValueError):
+            return None
+        is_it = _names_of(identity) == (facts.family, facts.generation)
+        return (os.fsencode(name), identity) if is_it else None
 
     def supersedes(self, identity: bytes, other: bytes) -> bool:
         return False

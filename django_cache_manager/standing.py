@@ -3,14 +3,16 @@
 `reads.place_of` and `ConnectionState.hit_limit` ask many objects before each hit. Between the reads
 of a connection in autocommit their answers stay the same, and so does what they are made of: the
 engine compares that alone (`ext/standing.c`). Whatever is otherwise, there is no standing, and
-everything is asked.
+everything is asked. Of a connection that isn't open, as Django leaves them after each request,
+there is one of its own (`ext/unopened.c`).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import enum
+from typing import TYPE_CHECKING, Any, Final
 
-from . import _engine, conf, keys, policy
+from . import _engine, conf, keys, policy, sessions
 from .reads import ENSURE_CONNECTION
 
 if TYPE_CHECKING:
@@ -32,30 +34,71 @@ def note(
     statement is in no transaction anything that holds may be hit (PROTOCOL 4)."""
     driver, session, vendor = state.driver, state.session, state.vendor
     if (
-        driver is None
-        or session is None
-        or facts.private  # a fork has its own
+        facts.private  # a fork has its own
         or type(connection).ensure_connection is not ENSURE_CONNECTION
-        or not vendor.in_autocommit(driver)
+        or (driver is None) is not (session is None)
+        or not (driver is None or vendor.in_autocommit(driver))
     ):
         return
+    unopened = None
+    if driver is None:
+        unopened = _unopened(connection, facts)
+        if unopened is None:
+            return
     own = connection.__dict__
-    own["_cache_manager_standing"] = _engine.Standing(
-        segment=segment.engine,
-        head=head,
-        state=state,
-        driver=driver,
-        session=session,
-        level=state.next_level(),
-        idle=vendor.idle_attribute,
-        in_autocommit=vendor.in_autocommit,
-        next_level=None if vendor.level_is_the_sessions else vendor.next_level,
-        ensure_connection=ENSURE_CONNECTION,
-        settings=conf.current(),
-        settings_now=vars(conf),
-        use_tz=keys.DJANGO_SETTINGS.get("USE_TZ"),
-        django_settings=keys.DJANGO_SETTINGS,
-        time_zone=own.get("timezone_name"),
-        schema=own.get("schema_name"),
-        uncached_depth=policy.uncached_depth,
+    own["_cache_manager_standing" if unopened is None else "_cache_manager_unopened"] = (
+        _engine.Standing(
+            segment=segment.engine,
+            head=head,
+            state=state,
+            driver=driver,
+            session=session,
+            level=state.next_level(),
+            idle=vendor.idle_attribute,
+            in_autocommit=vendor.in_autocommit,
+            next_level=None if vendor.level_is_the_sessions else vendor.next_level,
+            ensure_connection=ENSURE_CONNECTION,
+            settings=conf.current(),
+            settings_now=vars(conf),
+            use_tz=keys.DJANGO_SETTINGS.get("USE_TZ"),
+            django_settings=keys.DJANGO_SETTINGS,
+            time_zone=own.get("timezone_name"),
+            schema=own.get("schema_name"),
+            uncached_depth=policy.uncached_depth,
+            unopened=unopened,
+        )
     )
+
+
+def _unopened(connection: BaseDatabaseWrapper, facts: Facts) -> _engine.Unopened | None:
+    """What has to stay as it is for a connection that isn't open to lead where `facts` say; None:
+    more than can be compared."""
+    settings: dict[str, Any] = connection.settings_dict
+    options = settings.get("OPTIONS")
+    if connection.in_atomic_block or type(settings) is not dict or type(options) is not dict:
+        return None
+    if options.get("pool") or not all(_is_plain(each) for each in options.values()):
+        return None
+    last_known, key = sessions.known_by(connection)
+    file = facts.vendor.file_of(connection, facts)
+    if file is None or last_known.get(key) is not facts:
+        return None
+    path, identity = file
+    return _engine.Unopened(
+        settings=settings,
+        wanted={name: settings.get(name) for name in _WANTED if name in settings},
+        options=dict(options),
+        last_known=last_known,
+        key=key,
+        facts=facts,
+        path=path,
+        file=identity,
+    )
+
+
+_WANTED: Final = (*sessions.KEY_SETTINGS, "AUTOCOMMIT")
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value of OPTIONS can't be changed in place."""
+    return type(value) in (str, int, float, bool, type(None)) or isinstance(value, enum.Enum)

@@ -44,7 +44,7 @@ static PyObject *ask(struct answers *self, struct question *question, PyObject *
 
     question->alias = trace == NULL ? NULL : engine_alias_of(state, self, question->queryset);
     if (question->alias != NULL)
-        standing = engine_standing_here(state, self, question->alias);
+        standing = engine_question_standing(state, self, question);
     if (standing != NULL && keywords != NULL)
         Py_SETREF(trace, engine_answers_filtered(state, self, trace, self->filtering, keywords));
     question->trace = trace;
@@ -58,14 +58,15 @@ static PyObject *ask(struct answers *self, struct question *question, PyObject *
 
 PyObject *engine_answers_answer(struct answers *self, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
 {
-    static const char *const names[] = {"queryset", "kind", "kwargs", NULL};
-    static const struct engine_signature signature = {"answer", names, 2, 3};
+    static const char *const names[] = {"queryset", "kind", "kwargs", "connection", NULL};
+    static const struct engine_signature signature = {"answer", names, 2, 4};
     const struct engine_state *state = engine_state_of_type(Py_TYPE(self));
     struct question question = {0};
-    PyObject *given[3], *found = NULL;
+    PyObject *given[4], *found = NULL;
 
     if (engine_arguments(&signature, args, count, keywords, given) < 0 || engine_question_kind(given[1], &question) < 0)
         return NULL;
+    question.connection = given[3];
     question.own = PyObject_GenericGetDict(given[0], NULL);
     if (question.own == NULL)
         return NULL;

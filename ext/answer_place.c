@@ -8,8 +8,7 @@ static PyObject *item_of(PyObject *dict, PyObject *name)
 
 /* --- the alias ---------------------------------------------------------------------------------------------------- */
 
-/* Whether Django's router has nobody to ask. */
-static int is_unrouted(const struct engine_state *state, const struct answers *self)
+int engine_is_unrouted(const struct engine_state *state, const struct answers *self)
 {
     PyObject *own, *routers;
     int unrouted;
@@ -44,7 +43,7 @@ static PyObject *alias_of_instance(const struct engine_state *state, const struc
 static PyObject *alias_of_hints(const struct engine_state *state, const struct answers *self, PyObject *hints)
 {
     PyObject *instance, *alias;
-    int unrouted = is_unrouted(state, self);
+    int unrouted = engine_is_unrouted(state, self);
 
     if (unrouted <= 0 || !PyDict_CheckExact(hints))
         return NULL;
@@ -96,16 +95,18 @@ PyObject *engine_alias_of(const struct engine_state *state, const struct answers
 
 /* --- the connection ----------------------------------------------------------------------------------------------- */
 
-/* 1: no event loop runs in this thread, and nobody listens. */
-static int is_plain_place(const struct engine_state *state, const struct answers *self)
+static int nobody_listens(const struct engine_state *state, const struct answers *self)
 {
-    PyObject *found = PyObject_GetAttr(self->captures, state->name_found), *loop;
-    bool plain = found == Py_None;
+    PyObject *found = PyObject_GetAttr(self->captures, state->name_found);
 
     Py_XDECREF(found);
-    if (!plain)
-        return found == NULL ? -1 : 0;
-    loop = PyObject_CallNoArgs(self->running_loop);
+    return found == NULL ? -1 : found == Py_None;
+}
+
+static int no_loop_runs(const struct answers *self)
+{
+    PyObject *loop = PyObject_CallNoArgs(self->running_loop);
+
     Py_XDECREF(loop);
     return loop == NULL ? -1 : loop == Py_None;
 }
@@ -134,18 +135,27 @@ static PyObject *connection_of(const struct engine_state *state, const struct an
     return found;
 }
 
+/* What is remembered of a connection: of one that is open, and of the time when it isn't. */
+static PyObject *standing_in(const struct engine_state *state, PyObject *own)
+{
+    PyObject *driver = PyDict_GetItemWithError(own, state->name_connection);
+
+    return item_of(own, driver == Py_None ? state->name_unopened : state->name_standing);
+}
+
 /* A connection's standing, if it holds. */
-static struct standing *standing_of(const struct engine_state *state, PyObject *connection)
+static struct standing *standing_of(const struct engine_state *state, PyObject *connection, bool any_thread)
 {
     PyObject *own = PyObject_GenericGetDict(connection, NULL), *standing;
     int holds;
 
-    standing = own == NULL ? NULL : item_of(own, state->name_standing);
+    standing = own == NULL ? NULL : standing_in(state, own);
     Py_XDECREF(own);
     if (standing == NULL)
         return NULL;
-    holds =
-        Py_IS_TYPE(standing, state->standing_type) ? engine_standing_holds((struct standing *)standing, connection) : 0;
+    holds = Py_IS_TYPE(standing, state->standing_type)
+                ? engine_standing_holds((struct standing *)standing, connection, any_thread)
+                : 0;
     if (holds <= 0)
         Py_CLEAR(standing);
     return (struct standing *)standing;
@@ -153,9 +163,31 @@ static struct standing *standing_of(const struct engine_state *state, PyObject *
 
 struct standing *engine_standing_here(const struct engine_state *state, const struct answers *self, PyObject *alias)
 {
-    PyObject *connection = is_plain_place(state, self) > 0 ? connection_of(state, self, alias) : NULL;
-    struct standing *standing = connection == NULL ? NULL : standing_of(state, connection);
+    int plain = nobody_listens(state, self);
+    struct standing *standing = NULL;
+    PyObject *connection;
 
+    if (plain > 0)
+        plain = no_loop_runs(self);
+    connection = plain > 0 ? connection_of(state, self, alias) : NULL;
+    if (connection != NULL)
+        standing = standing_of(state, connection, false);
     Py_XDECREF(connection);
+    return standing;
+}
+
+struct standing *engine_standing_of(const struct engine_state *state, const struct answers *self, PyObject *connection,
+                                    PyObject *alias)
+{
+    PyObject *own = nobody_listens(state, self) > 0 ? PyObject_GenericGetDict(connection, NULL) : NULL, *name;
+    struct standing *standing = NULL;
+    int same;
+
+    name = own == NULL ? NULL : item_of(own, state->name_alias);
+    same = name == NULL ? 0 : PyObject_RichCompareBool(name, alias, Py_EQ);
+    if (same > 0)
+        standing = standing_of(state, connection, true);
+    Py_XDECREF(name);
+    Py_XDECREF(own);
     return standing;
 }

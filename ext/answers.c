@@ -84,46 +84,111 @@ static PyObject *look_up(const struct engine_state *state, const struct answers 
     return value;
 }
 
-/* 1: instances of a queryset that asks for nothing of its own; 0: it does; -1: an exception is set. */
-static int take_wishes(const struct engine_state *state, PyObject *own, struct engine_instances *wanted)
-{
-    PyObject *related = PyDict_GetItemWithError(own, state->name_known_related_objects), *tracks;
-    int plain = related != NULL && PyDict_CheckExact(related) && PyDict_GET_SIZE(related) == 0;
+/* What instances are wanted of. The references are the struct's own. */
+struct instances {
+    struct engine_instances wanted;
+    struct row_plan *native;
+    PyObject *related, *links; /* what the queryset knows of foreign keys, and the plan's; `related` NULL: nothing */
+};
 
-    wanted->fetch_mode = plain ? Py_XNewRef(PyDict_GetItemWithError(own, state->name_own_fetch_mode)) : NULL;
-    if (wanted->fetch_mode == NULL) /* before Django 6.1 there is none */
+static void release_instances(struct instances *self)
+{
+    Py_XDECREF(self->wanted.fetch_mode);
+    Py_XDECREF((PyObject *)self->native);
+    Py_XDECREF(self->related);
+    Py_XDECREF(self->links);
+}
+
+/* 1: the engine's plan makes them; 0: Django does; -1. */
+static int take_plan(const struct engine_state *state, PyObject *plan, struct instances *self)
+{
+    PyObject *native = plan == Py_None ? NULL : PyObject_GetAttr(plan, state->name_native);
+
+    if (native != NULL && Py_IS_TYPE(native, state->row_plan_type))
+        self->native = (struct row_plan *)Py_NewRef(native);
+    Py_XDECREF(native);
+    if (self->native == NULL)
+        return PyErr_Occurred() != NULL ? -1 : 0;
+    self->links = PyObject_GetAttr(plan, state->name_links);
+    return self->links == NULL ? -1 : PyTuple_CheckExact(self->links);
+}
+
+/* 1: the engine can do what the queryset asks for of its own; 0: it can't; -1. */
+static int take_wishes(const struct engine_state *state, PyObject *own, struct instances *self)
+{
+    PyObject *related = PyDict_GetItemWithError(own, state->name_known_related_objects), *fetch_mode, *tracks;
+    int plain = related != NULL && PyDict_CheckExact(related);
+
+    if (plain && PyDict_GET_SIZE(related) > 0)
+        self->related = Py_NewRef(related);
+    fetch_mode = plain ? Py_XNewRef(PyDict_GetItemWithError(own, state->name_own_fetch_mode)) : NULL;
+    if (fetch_mode == NULL) /* before Django 6.1 there is none */
         return PyErr_Occurred() != NULL ? -1 : plain;
-    tracks = PyObject_GetAttr(wanted->fetch_mode, state->name_track_peers);
-    wanted->track_peers = tracks == Py_True;
+    self->wanted.fetch_mode = fetch_mode;
+    tracks = PyObject_GetAttr(fetch_mode, state->name_track_peers);
+    self->wanted.track_peers = tracks == Py_True;
     plain = tracks == NULL ? -1 : tracks == Py_True || tracks == Py_False;
     Py_XDECREF(tracks);
     return plain;
 }
 
-/* The instances, where the engine's plan makes them at once. */
-static PyObject *instances(const struct engine_state *state, PyObject *answer, const struct question *question)
+static PyObject *link_of(PyObject *links, PyObject *field)
 {
-    struct engine_instances wanted = {
-        .db = question->alias,
-        .copy = PyTuple_GET_ITEM(answer, ANSWER_COPIES) == Py_True,
-    };
-    PyObject *native, *made = NULL;
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(links); i++) {
+        PyObject *link = PyTuple_GET_ITEM(links, i);
 
-    if (PyTuple_GET_ITEM(answer, ANSWER_PLAN) == Py_None)
-        return NULL;
-    native = PyObject_GetAttr(PyTuple_GET_ITEM(answer, ANSWER_PLAN), state->name_native);
-    if (native != NULL && Py_IS_TYPE(native, state->row_plan_type) && take_wishes(state, question->own, &wanted) > 0)
-        made = engine_row_plan_rows((struct row_plan *)native, PyTuple_GET_ITEM(answer, ANSWER_ROWS), &wanted);
-    if (made == Py_None)
+        if (engine_is_link(link) && engine_link_field(link) == field)
+            return link;
+    }
+    return NULL;
+}
+
+/* 1: what the queryset knows is set; 0: Django has to; -1. A queryset knows of one foreign key, or seldom of two. */
+static int set_known(const struct engine_state *state, const struct answers *self, const struct instances *wanted,
+                     PyObject *made)
+{
+    PyObject *field, *objects;
+    Py_ssize_t position = 0;
+    int done = wanted->related == NULL ? 1 : engine_is_unrouted(state, self);
+
+    while (done > 0 && wanted->related != NULL && PyDict_Next(wanted->related, &position, &field, &objects)) {
+        PyObject *link = link_of(wanted->links, field);
+
+        Py_INCREF(objects);
+        done = link == NULL ? 0 : engine_link_all(state, made, objects, link);
+        Py_DECREF(objects);
+    }
+    return done;
+}
+
+/* The instances, where the engine's plan makes them at once. */
+static PyObject *instances(const struct engine_state *state, const struct answers *self, PyObject *answer,
+                           const struct question *question, size_t *grown)
+{
+    struct instances wanted = {
+        .wanted =
+            {
+                .db = question->alias,
+                .copy = PyTuple_GET_ITEM(answer, ANSWER_COPIES) == Py_True,
+                .holder = PyTuple_GET_ITEM(answer, ANSWER_PROTOTYPES),
+            },
+    };
+    PyObject *made = NULL;
+
+    if (take_plan(state, PyTuple_GET_ITEM(answer, ANSWER_PLAN), &wanted) > 0 &&
+        take_wishes(state, question->own, &wanted) > 0)
+        made = engine_row_plan_rows(wanted.native, PyTuple_GET_ITEM(answer, ANSWER_ROWS), &wanted.wanted);
+    if (made == Py_None || (made != NULL && set_known(state, self, &wanted, made) <= 0))
         Py_CLEAR(made);
-    Py_XDECREF(wanted.fetch_mode);
-    Py_XDECREF(native);
+    *grown = wanted.wanted.bytes;
+    release_instances(&wanted);
     return made;
 }
 
-static PyObject *items_of(const struct engine_state *state, PyObject *answer, const struct question *question)
+static PyObject *items_of(const struct engine_state *state, const struct answers *self, PyObject *answer,
+                          const struct question *question, size_t *grown)
 {
-    PyObject *items = instances(state, answer, question);
+    PyObject *items = instances(state, self, answer, question, grown);
 
     if (items != NULL || PyErr_Occurred() != NULL || question->queryset == NULL)
         return items;
@@ -149,13 +214,15 @@ static PyObject *only(PyObject *items)
     return item;
 }
 
-static PyObject *hand_out(const struct engine_state *state, PyObject *answer, const struct question *question)
+/* `grown`: the bytes that the answer takes more by now. */
+static PyObject *hand_out(const struct engine_state *state, const struct answers *self, PyObject *answer,
+                          const struct question *question, size_t *grown)
 {
     PyObject *value = PyTuple_GET_ITEM(answer, ANSWER_VALUE), *items;
 
     if (PyTuple_GET_ITEM(answer, ANSWER_MAKE_ITEMS) == Py_None)
         return question->kind == ANSWER_AGGREGATE ? PyDict_Copy(value) : Py_NewRef(value);
-    items = items_of(state, answer, question);
+    items = items_of(state, self, answer, question, grown);
     if (items == NULL || question->kind == ANSWER_ITEMS)
         return items;
     return question->kind == ANSWER_LEVEL ? Py_BuildValue("NO", items, value) : only(items);
@@ -172,19 +239,39 @@ int engine_question_kind(PyObject *number, struct question *question)
     return 0;
 }
 
+struct standing *engine_question_standing(const struct engine_state *state, const struct answers *self,
+                                          const struct question *question)
+{
+    if (question->connection == NULL)
+        return engine_standing_here(state, self, question->alias);
+    return engine_standing_of(state, self, question->connection, question->alias);
+}
+
+/* 0, or -1 with an exception. */
+static int count_grown(const struct engine_state *state, const struct answers *self, PyObject *key, PyObject *answer,
+                       size_t grown)
+{
+    if (grown == 0 || engine_local_cache_grow(state, self->cache, key, answer, grown))
+        return 0;
+    return engine_prototypes_refuse(PyTuple_GET_ITEM(answer, ANSWER_PROTOTYPES));
+}
+
 PyObject *engine_answers_find(const struct answers *self, const struct standing *standing,
                               const struct question *question)
 {
     struct engine_state *state = engine_state_of_type(Py_TYPE(self));
     struct segment *segment = engine_segment_of(state, standing->segment);
     PyObject *key, *answer, *found = NULL;
+    size_t grown = 0;
 
     key = segment == NULL ? NULL : key_of(state, standing, question->trace, question->number);
     answer = key == NULL ? NULL : look_up(state, self, segment, key);
     if (answer != NULL)
-        found = hand_out(state, answer, question);
+        found = hand_out(state, self, answer, question, &grown);
     else if (key != NULL && PyErr_Occurred() == NULL)
         found = Py_NewRef(self->miss);
+    if (answer != NULL && found != NULL && count_grown(state, self, key, answer, grown) < 0)
+        Py_CLEAR(found);
     if (answer != NULL && found != NULL)
         qc_segment_count(segment->handle, QC_COUNTER_HIT);
     Py_XDECREF(answer);
@@ -199,12 +286,12 @@ PyObject *engine_or_not(PyObject *found)
 
 static PyObject *find(struct answers *self, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
 {
-    static const char *const names[] = {"queryset", "trace", "kind", "alias", NULL};
-    static const struct engine_signature signature = {"find", names, 4, 4};
+    static const char *const names[] = {"queryset", "trace", "kind", "alias", "connection", NULL};
+    static const struct engine_signature signature = {"find", names, 4, 5};
     const struct engine_state *state = engine_state_of_type(Py_TYPE(self));
     struct question question = {0};
     struct standing *standing;
-    PyObject *given[4], *found = NULL;
+    PyObject *given[5], *found = NULL;
 
     if (engine_arguments(&signature, args, count, keywords, given) < 0 || engine_question_kind(given[2], &question) < 0)
         return NULL;
@@ -214,7 +301,8 @@ static PyObject *find(struct answers *self, PyObject *const *args, Py_ssize_t co
         return NULL;
     question.queryset = given[0];
     question.alias = given[3];
-    standing = engine_standing_here(state, self, question.alias);
+    question.connection = given[4];
+    standing = engine_question_standing(state, self, &question);
     if (standing != NULL)
         found = engine_answers_find(self, standing, &question);
     Py_XDECREF(standing);

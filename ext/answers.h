@@ -30,7 +30,8 @@ enum answer_part {
     ANSWER_MAKE_ITEMS, /* a callable; None: the answer is the value */
     ANSWER_CELLS,
     ANSWER_TIME,
-    ANSWER_PLAN, /* a django_cache_manager.row_plans.RowPlan that the items are made by, or None */
+    ANSWER_PLAN,       /* a django_cache_manager.row_plans.RowPlan that the items are made by, or None */
+    ANSWER_PROTOTYPES, /* the holder of those of its rows (prototypes.c) */
     ANSWER_PARTS,
 };
 
@@ -54,12 +55,17 @@ struct question {
     PyObject *queryset; /* NULL: there is none, and what needs it isn't answered */
     PyObject *own;      /* its attributes, a dict */
     PyObject *alias;
-    PyObject *number; /* of its kind, as it stands in keys */
+    PyObject *connection; /* that is asked; NULL: this thread's */
+    PyObject *number;     /* of its kind, as it stands in keys */
     struct trace *trace;
     enum answer_kind kind;
 };
 
 int engine_question_kind(PyObject *number, struct question *question);
+
+/* The standing of the connection that is asked, if it holds. */
+struct standing *engine_question_standing(const struct engine_state *state, const struct answers *self,
+                                          const struct question *question);
 
 /* The answer, counted as a hit; or what stands for none. NULL without an exception: Python has to look. */
 PyObject *engine_answers_find(const struct answers *self, const struct standing *standing,
@@ -70,6 +76,9 @@ PyObject *engine_or_not(PyObject *found);
 
 /* answer_place.c */
 
+/* 1: Django's router has nobody to ask; 0: it has; -1. */
+int engine_is_unrouted(const struct engine_state *state, const struct answers *self);
+
 /* What `queryset.db` is, if that is plain. */
 PyObject *engine_alias_of(const struct engine_state *state, const struct answers *self, PyObject *queryset);
 
@@ -79,6 +88,11 @@ PyObject *engine_alias_by(const struct engine_state *state, const struct answers
 
 /* The standing of this thread's connection, if it holds, no event loop runs and nobody listens. */
 struct standing *engine_standing_here(const struct engine_state *state, const struct answers *self, PyObject *alias);
+
+/* The standing of a connection of another thread, for a coroutine whose queries that thread runs: that its event loop runs
+ * here is no obstacle. */
+struct standing *engine_standing_of(const struct engine_state *state, const struct answers *self, PyObject *connection,
+                                    PyObject *alias);
 
 /* answer_calls.c */
 

@@ -24,7 +24,7 @@
 struct engine_state {
     PyObject *segment_error, *unencodable;
     PyTypeObject *segment_type, *bypass_type, *local_cache_type, *row_plan_type, *scan_type, *trace_type,
-        *standing_type, *answers_type;
+        *standing_type, *unopened_type, *answers_type;
 
     /* The exact types of the closed set that are not built in. datetime's own C interface stays reachable through the
      * capsule: its macros would keep it in a static variable, which interpreters can't share. */
@@ -42,15 +42,15 @@ struct engine_state {
     PyObject *name_dict, *name_attributes, *name_children, *name_readers, *name_unordered, *name_shape, *name_number,
         *name_trace, *name__db, *name_hints, *name_known_related_objects, *name_cloning_enabled, *name_iterable_class,
         *name_fields, *name_deferred_filter, *name_for_write, *name_instance, *name_router, *name_routers,
-        *name_db_for_read, *name_own_fetch_mode, *name_track_peers, *name_native, *name_found, *name_queryset_class,
-        *name_get_queryset, *name_model, *name_meta, *name_ordering, *name_caching, *name_sticky_filter,
-        *name_defer_next_filter, *name_prefetch_related_lookups, *name_result_cache;
+        *name_db_for_read, *name_own_fetch_mode, *name_track_peers, *name_alias, *name_native, *name_links, *name_found,
+        *name_queryset_class, *name_get_queryset, *name_model, *name_meta, *name_ordering, *name_caching,
+        *name_sticky_filter, *name_defer_next_filter, *name_prefetch_related_lookups, *name_result_cache;
 
     /* Of connections. */
     PyObject *name_connections, *name_storage, *name_standing, *name_driver, *name_session, *name_doubtful, *name_off,
         *name_errored, *name_dirty, *name_level, *name_connection, *name_needs_rollback, *name_cursor,
         *name_ensure_connection, *name_timezone_name, *name_schema_name, *name_thread_ident, *name_current,
-        *name_use_tz;
+        *name_use_tz, *name_unopened, *name_settings_dict, *name_in_atomic_block, *name_options;
 
     PyObject *signed_names; /* ("signed",) */
     PyObject *gc_collect, *number_zero, *object_new;
@@ -70,7 +70,7 @@ struct engine_state *engine_state_of_type(PyTypeObject *type);
 #define ENGINE_METHOD(function) ((PyCFunction)(void (*)(void))(function))
 
 extern PyType_Spec engine_segment_spec, engine_bypass_spec, engine_local_cache_spec, engine_row_plan_spec,
-    engine_scan_spec, engine_trace_spec, engine_standing_spec, engine_answers_spec;
+    engine_scan_spec, engine_trace_spec, engine_standing_spec, engine_unopened_spec, engine_answers_spec;
 
 /* error.c */
 
@@ -191,7 +191,21 @@ PyObject *engine_decode_rows(PyObject *module, PyObject *encoded);
 /* sharing.c */
 PyObject *engine_shareable(PyObject *module, PyObject *rows);
 PyObject *engine_footprint(PyObject *module, PyObject *rows);
+
+/* Adds the bytes of an object without what it refers to. */
+int engine_own_size(const struct engine_state *state, PyObject *value, size_t *sum);
+
 PyObject *engine_copyable(PyObject *module, PyObject *rows);
+
+/* links.c */
+bool engine_is_link(PyObject *object);
+PyObject *engine_link_field(PyObject *link);
+
+/* Instances, a list, and a dict of objects by key: 1: they are linked; 0: something isn't plain, and Django has to do it
+ * (what is linked by then it leaves alone); -1. */
+int engine_link_all(const struct engine_state *state, PyObject *instances, PyObject *related, PyObject *link);
+
+PyObject *engine_link(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *keywords);
 
 /* copying.c */
 
@@ -227,6 +241,16 @@ PyObject *engine_mysql_status(PyObject *module, PyObject *driver);
 PyObject *engine_mysql_status_proved(PyObject *module, PyObject *driver);
 
 /* files.c */
+
+/* What names a file: its number is used again when it is gone, its birth isn't. */
+struct engine_file {
+    unsigned long major, minor;
+    unsigned long long inode, birth; /* birth in ns; 0: the file system doesn't tell */
+};
+
+/* The file that a path, bytes, leads to. 0, or -1 with errno. */
+int engine_file_look(PyObject *path, struct engine_file *file);
+
 PyObject *engine_file_identity(PyObject *module, PyObject *path);
 PyObject *engine_process_namespace(PyObject *module, PyObject *unused);
 

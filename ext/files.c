@@ -6,32 +6,36 @@
 
 #include "plat/host.h"
 
-static PyObject *identity_of(const struct statx *about)
+int engine_file_look(PyObject *path, struct engine_file *file)
 {
-    unsigned long long birth = 0;
+    struct statx about;
+    int result;
 
-    if (about->stx_mask & STATX_BTIME)
-        birth = (unsigned long long)about->stx_btime.tv_sec * 1000000000u + about->stx_btime.tv_nsec;
-    return Py_BuildValue("(kkKK)", (unsigned long)about->stx_dev_major, (unsigned long)about->stx_dev_minor,
-                         (unsigned long long)about->stx_ino, birth);
+    Py_BEGIN_ALLOW_THREADS
+    result = statx(AT_FDCWD, PyBytes_AS_STRING(path), 0, STATX_INO | STATX_BTIME, &about);
+    Py_END_ALLOW_THREADS
+    if (result < 0)
+        return -1;
+    *file = (struct engine_file){.major = about.stx_dev_major, .minor = about.stx_dev_minor, .inode = about.stx_ino};
+    if (about.stx_mask & STATX_BTIME)
+        file->birth = (unsigned long long)about.stx_btime.tv_sec * 1000000000u + about.stx_btime.tv_nsec;
+    return 0;
 }
 
 PyObject *engine_file_identity(PyObject *module, PyObject *path)
 {
+    struct engine_file file;
     PyObject *encoded;
-    struct statx about;
     int result;
 
     (void)module;
     if (!PyUnicode_FSConverter(path, &encoded))
         return NULL;
-    Py_BEGIN_ALLOW_THREADS
-    result = statx(AT_FDCWD, PyBytes_AS_STRING(encoded), 0, STATX_INO | STATX_BTIME, &about);
-    Py_END_ALLOW_THREADS
+    result = engine_file_look(encoded, &file);
     Py_DECREF(encoded);
     if (result < 0)
         return PyErr_SetFromErrnoWithFilenameObject(PyExc_OSError, path);
-    return identity_of(&about);
+    return Py_BuildValue("(kkKK)", file.major, file.minor, file.inode, file.birth);
 }
 
 PyObject *engine_process_namespace(PyObject *module, PyObject *unused)

@@ -21,6 +21,8 @@ struct build {
     PyObject *empty, *db, *fetch_mode; /* fetch_mode NULL: before Django 6.1 */
     PyObject **peers;                  /* a list for each node; NULL: not tracked */
     struct unseen *unseen;
+    struct prototypes *prototypes;
+    Py_ssize_t row;
     bool copy;
 };
 
@@ -70,6 +72,15 @@ static void show_all(struct unseen *unseen)
 static PyObject *object_new(const struct build *build, PyTypeObject *type)
 {
     return PyBaseObject_Type.tp_new(type, build->empty, NULL);
+}
+
+/* Without the places of its attributes, for it gets a dict of its own. */
+static PyObject *object_without_attributes(const struct build *build, PyTypeObject *type)
+{
+    /* Which raises what Django would see. */
+    if (PyType_HasFeature(type, Py_TPFLAGS_IS_ABSTRACT))
+        return object_new(build, type);
+    return type->tp_alloc(type, 0);
 }
 
 static int open_cache(const struct build *build, struct made *made)
@@ -133,6 +144,22 @@ static int fill(const struct build *build, const struct plan_node *node, PyObjec
     return result;
 }
 
+/* What `fill` does, by a copy of what an instance of this row got before. */
+static int fill_like(const struct build *build, PyObject *prototype, struct made *made)
+{
+    PyObject *dict = PyDict_Copy(prototype);
+    int result = dict == NULL ? -1 : PyDict_SetItem(dict, build->state->name_state, made->state);
+
+    if (result == 0)
+        result = PyObject_GenericSetAttr(made->instance, build->state->name_dict, dict);
+    if (result == 0 && !PyObject_GC_IsTracked(dict))
+        PyObject_GC_Track(dict);
+    if (result == 0)
+        hide(build, dict);
+    Py_XDECREF(dict);
+    return result;
+}
+
 static int track_peer(const struct build *build, PyObject *peers, const struct made *made)
 {
     PyObject *reference = PyWeakref_NewRef(made->instance, NULL);
@@ -145,9 +172,11 @@ static int track_peer(const struct build *build, PyObject *peers, const struct m
 static int make(const struct build *build, Py_ssize_t index, PyObject *const *values, struct made *made)
 {
     const struct plan_node *node = &build->plan->nodes[index];
+    PyObject *prototype = engine_prototype(build->prototypes, build->row, index);
 
-    made->instance = object_new(build, node->model);
-    if (made->instance == NULL || make_state(build, node, values, made) < 0 || fill(build, node, values, made) < 0)
+    made->instance = prototype != NULL ? object_without_attributes(build, node->model) : object_new(build, node->model);
+    if (made->instance == NULL || make_state(build, node, values, made) < 0 ||
+        (prototype != NULL ? fill_like(build, prototype, made) : fill(build, node, values, made)) < 0)
         return -1;
     hide(build, made->instance);
     hide(build, made->state);
@@ -175,6 +204,8 @@ static int populate(const struct build *build, Py_ssize_t outer_index, PyObject 
         }
         result = make(build, i, values, &made);
         if (result == 0)
+            result = engine_prototype_keep(build->prototypes, build->state, build->row, i, made.instance);
+        if (result == 0)
             result = populate(build, i, values, &made);
         if (result == 0)
             result = cache_as(build, outer, nodes[i].local_name, made.instance);
@@ -187,14 +218,17 @@ static int populate(const struct build *build, Py_ssize_t outer_index, PyObject 
     return result;
 }
 
+/* Annotations are among what a prototype has. */
 static int annotate(const struct build *build, PyObject *const *values, PyObject *instance)
 {
     const struct row_plan *plan = build->plan;
 
+    if (engine_prototype(build->prototypes, build->row, 0) != NULL)
+        return 0;
     for (Py_ssize_t i = 0; i < plan->annotation_count; i++)
         if (set_attribute(build, instance, NULL, plan->annotations[i].name, values[plan->annotations[i].column]) < 0)
             return -1;
-    return 0;
+    return engine_prototype_keep(build->prototypes, build->state, build->row, 0, instance);
 }
 
 static PyObject *build_row(const struct build *build, PyObject *row)
@@ -216,7 +250,7 @@ static PyObject *build_row(const struct build *build, PyObject *row)
     return instance;
 }
 
-static PyObject *build_rows(const struct build *build, PyObject *rows)
+static PyObject *build_rows(struct build *build, PyObject *rows)
 {
     Py_ssize_t count = PyList_GET_SIZE(rows);
     PyObject *instances = PyList_New(count);
@@ -226,6 +260,7 @@ static PyObject *build_rows(const struct build *build, PyObject *rows)
 
         if (PyList_GET_SIZE(rows) == count) {
             row = Py_NewRef(PyList_GET_ITEM(rows, i));
+            build->row = i;
             instance = build_row(build, row);
             Py_DECREF(row);
         } else {
@@ -249,7 +284,7 @@ static int count_from_zero(const struct build *build)
 }
 
 /* No collection starts among the instances, for there is no garbage in what is being made. */
-static PyObject *build_unseen(const struct build *build, PyObject *rows)
+static PyObject *build_unseen(struct build *build, PyObject *rows)
 {
     int collects = PyList_GET_SIZE(rows) >= ROWS_WITHOUT_COLLECTOR ? PyGC_Disable() : 0;
     PyObject *instances;
@@ -308,17 +343,21 @@ static PyObject *build_all(struct build *build, PyObject *rows, bool track_peers
     return instances;
 }
 
-PyObject *engine_row_plan_rows(struct row_plan *self, PyObject *rows, const struct engine_instances *wanted)
+PyObject *engine_row_plan_rows(struct row_plan *self, PyObject *rows, struct engine_instances *wanted)
 {
+    const struct engine_state *state = engine_state_of_type(Py_TYPE(self));
+    struct prototypes prototypes;
     struct unseen unseen = {0};
     struct build build = {
-        .state = engine_state_of_type(Py_TYPE(self)),
+        .state = state,
         .plan = self,
         .unseen = &unseen,
+        .prototypes = &prototypes,
         .db = wanted->db,
         .fetch_mode = wanted->fetch_mode == Py_None ? NULL : wanted->fetch_mode,
         .copy = wanted->copy,
     };
+    PyObject *instances = NULL;
 
     if (!PyList_CheckExact(rows)) {
         PyErr_Format(PyExc_TypeError, "rows must be a list, not %.100s", Py_TYPE(rows)->tp_name);
@@ -326,7 +365,11 @@ PyObject *engine_row_plan_rows(struct row_plan *self, PyObject *rows, const stru
     }
     if (!engine_row_plan_holds(self))
         Py_RETURN_NONE;
-    return build_all(&build, rows, wanted->track_peers);
+    if (engine_prototypes_open(&prototypes, self, wanted->copy ? NULL : wanted->holder, PyList_GET_SIZE(rows)) == 0)
+        instances = build_all(&build, rows, wanted->track_peers);
+    if (engine_prototypes_close(&prototypes, state, instances != NULL, &wanted->bytes) < 0)
+        Py_CLEAR(instances);
+    return instances;
 }
 
 PyObject *engine_row_plan_build(struct row_plan *self, PyObject *const *args, Py_ssize_t count, PyObject *keywords)

@@ -148,6 +148,28 @@ int engine_local_cache_find(const struct engine_state *state, PyObject *cache, P
     return 0;
 }
 
+bool engine_local_cache_grow(const struct engine_state *state, PyObject *cache, PyObject *key, PyObject *value,
+                             size_t more)
+{
+    struct local_cache *self = (struct local_cache *)cache;
+    struct local_entry *entry = NULL, *dropped = NULL;
+    Py_hash_t hash;
+
+    if (Py_IS_TYPE(cache, state->local_cache_type) && PyBytes_CheckExact(key)) {
+        hash = PyObject_Hash(key);
+        entry = local_table_find(&self->table, key, hash);
+    }
+    if (entry == NULL || entry->value != value)
+        return true;
+    if (entry->bytes + more > self->max_bytes / SHARE_MAX)
+        return false;
+    entry->bytes += more;
+    self->table.bytes += more;
+    local_table_shrink(&self->table, (size_t)self->max_bytes, &dropped);
+    local_entry_release(dropped);
+    return true;
+}
+
 static PyObject *get(struct local_cache *self, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
 {
     static const char *const names[] = {"key", "segment", "limit", NULL};

@@ -87,6 +87,7 @@ static int add_types(PyObject *module, struct engine_state *state)
         add_type(module, &engine_local_cache_spec, &state->local_cache_type) < 0 ||
         add_type(module, &engine_row_plan_spec, &state->row_plan_type) < 0 ||
         add_type(module, &engine_trace_spec, &state->trace_type) < 0 ||
+        add_type(module, &engine_unopened_spec, &state->unopened_type) < 0 ||
         add_type(module, &engine_standing_spec, &state->standing_type) < 0 ||
         add_type(module, &engine_answers_spec, &state->answers_type) < 0)
         return -1;
@@ -145,7 +146,9 @@ static const struct {
     NAME(db_for_read, "db_for_read"),
     NAME(own_fetch_mode, "_fetch_mode"),
     NAME(track_peers, "track_peers"),
+    NAME(alias, "alias"),
     NAME(native, "native"),
+    NAME(links, "links"),
     NAME(found, "found"),
     NAME(queryset_class, "_queryset_class"),
     NAME(get_queryset, "get_queryset"),
@@ -176,6 +179,10 @@ static const struct {
     NAME(thread_ident, "_thread_ident"),
     NAME(current, "_current"),
     NAME(use_tz, "USE_TZ"),
+    NAME(unopened, "_cache_manager_unopened"),
+    NAME(settings_dict, "settings_dict"),
+    NAME(in_atomic_block, "in_atomic_block"),
+    NAME(options, "OPTIONS"),
 };
 
 static PyObject **name_at(struct engine_state *state, size_t index)
@@ -269,6 +276,7 @@ static int traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->scan_type);
     Py_VISIT(state->trace_type);
     Py_VISIT(state->standing_type);
+    Py_VISIT(state->unopened_type);
     Py_VISIT(state->answers_type);
     Py_VISIT(state->datetime_capsule);
     Py_VISIT(state->timezone_type);
@@ -300,6 +308,7 @@ static int clear(PyObject *module)
     Py_CLEAR(state->scan_type);
     Py_CLEAR(state->trace_type);
     Py_CLEAR(state->standing_type);
+    Py_CLEAR(state->unopened_type);
     Py_CLEAR(state->answers_type);
     state->datetime = NULL;
     Py_CLEAR(state->datetime_capsule);
@@ -339,6 +348,7 @@ static PyMethodDef methods[] = {
     {"row_named", ENGINE_METHOD(engine_row_named), FAST, "Rows as instances of a named tuple's class."},
     {"row_column", ENGINE_METHOD(engine_row_column), FAST, "One value of each row."},
     {"row_dicts", ENGINE_METHOD(engine_row_dicts), FAST, "Rows as dicts with these names."},
+    {"link", ENGINE_METHOD(engine_link), FAST, "Tells instances which objects their keys mean, if all is plain."},
     {"aggregated_name", ENGINE_METHOD(engine_aggregated_name), FAST, "What a plain aggregate is over; None."},
     {"unbuilt", ENGINE_METHOD(engine_unbuilt), FAST, "A queryset like another, with another trace."},
     {"pristine", ENGINE_METHOD(engine_pristine), FAST, "A manager's queryset with a root's trace; None."},

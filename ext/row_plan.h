@@ -71,13 +71,43 @@ struct engine_instances {
     PyObject *db;
     PyObject *fetch_mode; /* Py_None or NULL: Django has none */
     bool track_peers;
-    bool copy; /* lists and dicts in the rows are copied for each */
+    bool copy;        /* lists and dicts in the rows are copied for each */
+    PyObject *holder; /* of the rows' prototypes, where the rows are kept; NULL: they aren't, or have lists or dicts */
+    size_t bytes;     /* what was put into the holder */
 };
 
 /* The instances, a list; None: the plan holds no longer. */
-PyObject *engine_row_plan_rows(struct row_plan *self, PyObject *rows, const struct engine_instances *wanted);
+PyObject *engine_row_plan_rows(struct row_plan *self, PyObject *rows, struct engine_instances *wanted);
 
 PyObject *engine_row_plan_build(struct row_plan *self, PyObject *const *args, Py_ssize_t count, PyObject *keywords);
+
+/* prototypes.c */
+
+/* Those of one use of some rows, by a plan. */
+struct prototypes {
+    PyObject *holder; /* borrowed; NULL: there are none */
+    PyObject *known;  /* a tuple of its own; NULL: not made */
+    PyObject *made;   /* the same, being made */
+    Py_ssize_t nodes;
+};
+
+bool engine_prototypes_holder(PyObject *object);
+
+/* To be closed in any case. */
+int engine_prototypes_open(struct prototypes *self, struct row_plan *plan, PyObject *holder, Py_ssize_t rows);
+
+/* Borrowed; NULL without an exception: there is none. */
+PyObject *engine_prototype(const struct prototypes *self, Py_ssize_t row, Py_ssize_t node);
+
+/* Takes what an instance has got, if prototypes are being made. */
+int engine_prototype_keep(struct prototypes *self, const struct engine_state *state, Py_ssize_t row, Py_ssize_t node,
+                          PyObject *instance);
+
+/* `good`: the rows have given their instances. Adds the bytes of what is put into the holder. */
+int engine_prototypes_close(struct prototypes *self, const struct engine_state *state, bool good, size_t *bytes);
+
+/* They would take too much: never again. */
+int engine_prototypes_refuse(PyObject *holder);
 
 /* plan_parse.c: fills an empty plan from its description. */
 int engine_row_plan_parse(struct row_plan *plan, PyObject *const *description);

@@ -31,6 +31,10 @@ bool engine_segment_serves(const struct segment *segment, const struct engine_ce
 int engine_local_cache_find(const struct engine_state *state, PyObject *cache, PyObject *key, struct segment *segment,
                             PyObject **value);
 
+/* Counts `more` bytes for a value that is kept. false: it would become too large to stay, and isn't counted. */
+bool engine_local_cache_grow(const struct engine_state *state, PyObject *cache, PyObject *key, PyObject *value,
+                             size_t more);
+
 /* Methods; docstrings are in the table of segment.c. */
 
 /* segment_entries.c */

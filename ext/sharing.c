@@ -134,7 +134,7 @@ static int add_pairs(const struct engine_state *state, PyObject *dict, int depth
     return result;
 }
 
-static int add_own(const struct engine_state *state, PyObject *value, size_t *sum)
+int engine_own_size(const struct engine_state *state, PyObject *value, size_t *sum)
 {
     PyObject *size = PyObject_CallMethodNoArgs(value, state->name_sizeof);
     Py_ssize_t bytes;
@@ -188,7 +188,7 @@ static int add_footprint(const struct engine_state *state, PyObject *value, int 
         return 0;
     }
     Py_INCREF(value);
-    result = add_own(state, value, sum);
+    result = engine_own_size(state, value, sum);
     if (result == 0 && depth > 0 && (PyTuple_CheckExact(value) || PyList_CheckExact(value)))
         result = add_items(state, value, depth, sum);
     else if (result == 0 && depth > 0 && PyDict_CheckExact(value))

@@ -2,6 +2,7 @@
 #include "standing.h"
 
 #include "segment.h"
+#include "unopened.h"
 
 static const struct engine_field fields[] = {
     {"segment", offsetof(struct standing, segment)},
@@ -21,6 +22,7 @@ static const struct engine_field fields[] = {
     {"time_zone", offsetof(struct standing, time_zone)},
     {"schema", offsetof(struct standing, schema)},
     {"uncached_depth", offsetof(struct standing, uncached_depth)},
+    {"unopened", offsetof(struct standing, unopened)},
     {NULL, 0},
 };
 
@@ -33,9 +35,12 @@ static int check(const struct standing *self)
     if (engine_dict("settings_now", self->settings_now) < 0 ||
         engine_dict("django_settings", self->django_settings) < 0)
         return -1;
-    if (PyContextVar_CheckExact(self->uncached_depth) && (self->idle == Py_None || PyUnicode_CheckExact(self->idle)))
+    if (PyContextVar_CheckExact(self->uncached_depth) && (self->idle == Py_None || PyUnicode_CheckExact(self->idle)) &&
+        (self->unopened == Py_None ? self->driver != Py_None
+                                   : Py_IS_TYPE(self->unopened, state->unopened_type) && self->driver == Py_None))
         return 0;
-    PyErr_SetString(PyExc_TypeError, "uncached_depth must be a context variable, and idle a str or None");
+    PyErr_SetString(PyExc_TypeError, "uncached_depth must be a context variable, idle a str or None, and unopened an "
+                                     "Unopened where driver is None");
     return -1;
 }
 
@@ -108,9 +113,9 @@ static int session_holds(const struct engine_state *state, const struct standing
 
     if (holds > 0)
         holds = attribute_is(self->state, state->name_session, self->session);
-    if (holds > 0)
+    if (holds > 0 && self->session != Py_None)
         holds = attribute_is_false(self->session, state->name_doubtful);
-    if (holds > 0)
+    if (holds > 0 && self->session != Py_None)
         holds = attribute_is(self->session, state->name_off, Py_None);
     if (holds > 0)
         holds = attribute_is_false(self->state, state->name_errored);
@@ -125,13 +130,13 @@ static bool is_this_thread(PyObject *ident)
 }
 
 static bool connection_holds(const struct engine_state *state, const struct standing *self, PyObject *connection,
-                             PyObject *own)
+                             PyObject *own, bool any_thread)
 {
     return _PyType_Lookup(Py_TYPE(connection), state->name_ensure_connection) == self->ensure_connection &&
            has(own, state->name_connection, self->driver) && has(own, state->name_needs_rollback, Py_False) &&
            PyDict_Contains(own, state->name_cursor) == 0 && has(own, state->name_timezone_name, self->time_zone) &&
            has(own, state->name_schema_name, self->schema) &&
-           is_this_thread(PyDict_GetItemWithError(own, state->name_thread_ident));
+           (any_thread || is_this_thread(PyDict_GetItemWithError(own, state->name_thread_ident)));
 }
 
 static int settings_hold(const struct engine_state *state, const struct standing *self)
@@ -183,7 +188,23 @@ static int level_holds(const struct engine_state *state, const struct standing *
     return holds;
 }
 
-int engine_standing_holds(const struct standing *self, PyObject *connection)
+/* What an open connection's driver has to tell, or what is known where there is none. */
+static int place_holds(const struct engine_state *state, const struct standing *self, PyObject *own)
+{
+    if (self->unopened != Py_None)
+        return engine_unopened_holds(state, (const struct unopened *)self->unopened, own);
+    return is_idle(self); /* first, for in a transaction all else may hold */
+}
+
+static int own_hold(const struct engine_state *state, const struct standing *self, PyObject *connection, PyObject *own,
+                    bool any_thread)
+{
+    if (connection_holds(state, self, connection, own, any_thread))
+        return place_holds(state, self, own);
+    return PyErr_Occurred() != NULL ? -1 : 0;
+}
+
+int engine_standing_holds(const struct standing *self, PyObject *connection, bool any_thread)
 {
     const struct engine_state *state = engine_state_of_type(Py_TYPE(self));
     PyObject *own;
@@ -194,21 +215,18 @@ int engine_standing_holds(const struct standing *self, PyObject *connection)
     own = PyObject_GenericGetDict(connection, NULL);
     if (own == NULL)
         return -1;
-    holds = connection_holds(state, self, connection, own);
+    holds = own_hold(state, self, connection, own, any_thread);
     Py_DECREF(own);
-    if (holds == 0)
-        return PyErr_Occurred() != NULL ? -1 : 0;
-    holds = is_idle(self); /* first, for in a transaction all else may hold */
     if (holds > 0)
         holds = session_holds(state, self);
     if (holds > 0)
         holds = settings_hold(state, self);
-    return holds > 0 ? level_holds(state, self) : holds;
+    return holds > 0 && self->unopened == Py_None ? level_holds(state, self) : holds;
 }
 
 static PyObject *holds(struct standing *self, PyObject *connection)
 {
-    int answer = engine_standing_holds(self, connection);
+    int answer = engine_standing_holds(self, connection, false);
 
     return answer < 0 ? NULL : PyBool_FromLong(answer);
 }

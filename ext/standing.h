@@ -17,9 +17,11 @@ struct standing {
     PyObject *use_tz, *django_settings;
     PyObject *time_zone, *schema;
     PyObject *uncached_depth;
+    PyObject *unopened; /* an Unopened where there is no driver's connection, and so no session; else None */
 };
 
-/* 1: all of it is as it was; 0: something isn't; -1: an exception is set. */
-int engine_standing_holds(const struct standing *self, PyObject *connection);
+/* 1: all of it is as it was, and this is the connection's thread or `any_thread`; 0: something isn't; -1: an exception is
+ * set. */
+int engine_standing_holds(const struct standing *self, PyObject *connection, bool any_thread);
 
 #endif

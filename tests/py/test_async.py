@@ -1,13 +1,17 @@
 """The async forms are hits as well, right after writes, and raise what Django's raise."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import contextvars
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
+from unittest import mock
 
 import pytest
-from asgiref.sync import async_to_sync, sync_to_async
+from asgiref.sync import SyncToAsync, ThreadSensitiveContext, async_to_sync, sync_to_async
 from django.core.exceptions import SynchronousOnlyOperation
-from django.db import models, transaction
+from django.db import connections, models, transaction
+from django.db.models.query import QuerySet
 
 from observe import assert_cached, portable
 from testapp.actions import rename, rename_by_sql
@@ -119,28 +123,214 @@ def test_write_of_another_process_is_seen(other_process: OtherProcess) -> None:
 
 
 def test_own_transaction_in_the_executor_thread() -> None:
-    """The event loop can't see the executor's connection, and need not."""
-
-    @sync_to_async
-    def begin() -> None:
-        transaction.set_autocommit(False)
-        rename("uncommitted")
-
-    @sync_to_async
-    def end() -> None:
-        transaction.rollback()
-        transaction.set_autocommit(True)
+    """It is this thread, which waits for the event loop."""
 
     async def steps() -> list[str]:
-        seen = [(await Author.objects.aget(pk=1)).name]
+        seen = [await name_now()]
         await begin()
-        seen.append((await Author.objects.aget(pk=1)).name)
-        seen.append((await Author.objects.aget(pk=1)).name)
+        seen += [await name_now(), await name_now()]
         await end()
-        seen.append((await Author.objects.aget(pk=1)).name)
-        return seen
+        return [*seen, await name_now()]
 
     assert async_to_sync(steps)() == ["Ánna", "uncommitted", "uncommitted", "Ánna"]
+
+
+# --- without a thread ---------------------------------------------------------------------------
+
+BY_THE_LOOP = (
+    "async for",
+    "aget",
+    "afirst",
+    "alast",
+    "acount",
+    "aexists",
+    "aaggregate",
+    "values",
+    "values_list",
+    "select_related",
+    "related",
+    "empty",
+)
+"""Reads that are answered on the event loop when they are hits."""
+
+# A private database, in memory, is another in each thread.
+SHARED = pytest.mark.databases("sqlite-file", "postgresql", "mariadb")
+
+
+@contextmanager
+def hops() -> Iterator[list[str]]:
+    """The names of what goes to a thread."""
+    found: list[str] = []
+    call = SyncToAsync.__call__
+
+    async def counted(self: Any, *args: Any, **kwargs: Any) -> Any:
+        found.append(self.func.__qualname__)
+        return await call(self, *args, **kwargs)
+
+    with mock.patch.object(SyncToAsync, "__call__", counted):
+        yield found
+
+
+@sync_to_async
+def begin() -> None:
+    transaction.set_autocommit(False)
+    rename("uncommitted")
+
+
+@sync_to_async
+def end() -> None:
+    transaction.rollback()
+    transaction.set_autocommit(True)
+
+
+async def name_now() -> str:
+    return (await Author.objects.aget(pk=1)).name
+
+
+def run(steps: Callable[[], Any]) -> Any:
+    """With an event loop of its own, whose thread of synchronous code closes what it has opened."""
+
+    async def all_steps() -> Any:
+        try:
+            return await steps()
+        finally:
+            await sync_to_async(connections.close_all)()
+
+    return asyncio.run(all_steps())
+
+
+@SHARED
+@pytest.mark.parametrize("name", BY_THE_LOOP)
+def test_hit_needs_no_thread(name: str) -> None:
+    async def steps() -> None:
+        first = [portable(await READS[name]()) for _ in range(2)][1]
+        with hops() as found:
+            assert portable(await READS[name]()) == first
+        assert not found
+
+    run(steps)
+
+
+@SHARED
+def test_write_is_seen_without_a_thread() -> None:
+    async def steps() -> None:
+        assert [await name_now() for _ in range(2)] == ["Ánna"] * 2
+        await sync_to_async(rename)("another")
+        with hops() as found:
+            assert [await name_now() for _ in range(2)] == ["another"] * 2
+        assert len(found) == 1
+
+    run(steps)
+
+
+@SHARED
+def test_a_connection_that_is_not_open_answers_too() -> None:
+    async def steps() -> None:
+        assert await name_now() == "Ánna"
+        await sync_to_async(connections.close_all)()
+        await name_now()
+        with hops() as found:
+            assert await name_now() == "Ánna"
+        assert not found
+
+    run(steps)
+
+
+@SHARED
+def test_prefetches_go_to_the_thread() -> None:
+    async def steps() -> None:
+        for _ in range(3):
+            with hops() as found:
+                books = await aiterated(Book.objects.prefetch_related("tags").order_by("pk"))
+        assert len(found) == 1
+        assert [len(book.tags.all()) for book in books]
+
+    run(steps)
+
+
+@SHARED
+def test_transaction_of_the_loops_thread_is_seen() -> None:
+    async def steps() -> list[str]:
+        seen = [await name_now() for _ in range(2)]
+        await begin()
+        seen.append(await name_now())
+        await end()
+        return [*seen, await name_now()]
+
+    assert run(steps) == ["Ánna", "Ánna", "uncommitted", "Ánna"]
+
+
+@SHARED
+def test_transaction_of_another_context_is_seen() -> None:
+    """Its thread is another, of whose connection the task knows nothing yet."""
+
+    async def steps() -> list[str]:
+        seen = [await name_now() for _ in range(2)]
+        async with ThreadSensitiveContext():
+            await begin()
+            seen.append(await name_now())
+            await end()
+            await sync_to_async(connections.close_all)()
+        return [*seen, await name_now()]
+
+    assert run(steps) == ["Ánna", "Ánna", "uncommitted", "Ánna"]
+
+
+@SHARED
+def test_transaction_of_an_enclosing_thread_is_seen() -> None:
+    """What a context knows of one loop says nothing of another, where this thread's code runs."""
+    contexts = []
+
+    async def first() -> None:
+        await name_now()
+        contexts.append(contextvars.copy_context())
+
+    run(first)
+    with transaction.atomic():
+        rename("uncommitted")
+        assert contexts[0].run(async_to_sync(name_now)) == "uncommitted"
+        transaction.set_rollback(True)
+
+
+@SHARED
+def test_after_its_context_django_raises_as_ever() -> None:
+    async def read() -> None:
+        async with ThreadSensitiveContext() as context:
+            assert [await name_now() for _ in range(2)] == ["Ánna"] * 2
+            with hops() as found:
+                await name_now()
+            assert not found
+            await sync_to_async(connections.close_all)()
+        SyncToAsync.thread_sensitive_context.set(context)
+        with hops() as found:
+            try:
+                await name_now()
+            except RuntimeError:  # of asgiref, from 3.9 on
+                return
+            finally:
+                assert found
+            await sync_to_async(connections.close_all)()
+
+    run(read)
+
+
+@SHARED
+def test_own_get_and_aggregate_are_asked() -> None:
+    """The asynchronous forms of a class of one's own call its methods."""
+
+    class Own(QuerySet[Any]):
+        def count(self) -> int:
+            return 42
+
+        def aggregate(self, *args: Any, **kwargs: Any) -> Any:
+            return {"own": True}
+
+    async def steps() -> None:
+        for _ in range(3):
+            assert await Own(Author).acount() == 42
+            assert await Own(Author).aaggregate(models.Max("rank")) == {"own": True}
+
+    run(steps)
 
 
 def test_sync_read_on_an_event_loop_is_refused_for_a_hit_too() -> None:

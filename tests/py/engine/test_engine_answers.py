@@ -261,6 +261,9 @@ def test_items_that_are_none_or_wrong(world: World) -> None:
         world.answers.answer(world.queryset(), _engine.FIRST)
 
 
+EMPTY = threading.local()
+
+
 class Thing:
     _state: Any
 
@@ -352,7 +355,7 @@ def uncached(world: World) -> Iterator[None]:
 CHANGES: dict[str, Callable[[World], Any]] = {
     "a loop": lambda world: changed(world, "loop", object()),
     "somebody listens": lambda world: changed(world.captures, "found", []),
-    "no connection": lambda world: changed(world.local, "_storage", threading.local()),
+    "no connection": lambda world: changed(world.local, "_storage", EMPTY),
     "another storage": lambda world: changed(world.local, "_storage", world.captures),
     "no standing": lambda world: entry(vars(world.connection), "_cache_manager_standing", None),
     "a transaction": lambda world: changed(world.driver, "in_transaction", True),

@@ -20,6 +20,11 @@ from segment_file import SIZES
 from test_engine_aggregates import DEFAULTS, Reference, an_aggregate
 from test_engine_answers import CHANGES
 from test_engine_answers import a_plan as plan_of_items
+from test_engine_links import LINK
+from test_engine_links import Owner as Linked
+from test_engine_links import Thing as Linking
+from test_engine_prototypes import answer as answer_of_rows
+from test_engine_row_plan import related
 from traced_world import KEPT, PLAIN, Answer, Queryset, World
 
 from django_cache_manager import _engine
@@ -236,9 +241,17 @@ def traced_calls(world: World) -> dict[str, Callable[[], Any]]:
     answer = Answer(None, [(5, ["a"])], True, lambda *_: ["item"], b"", 0, plan_of_items())
     world.remember(_engine.FIRST, number=1, answer=answer)
     world.remember(_engine.LEVEL, number=1, answer=answer._replace(plan=None))
+    again = answer_of_rows([(n, n, n, None, n, n) for n in range(3)], related())
+    world.remember(_engine.LAST, number=1, answer=again)
     queryset, odd = world.queryset(), world.queryset()
     odd._trace = odd._db = odd._hints = 5
     kwargs, answers = {"pk": 5}, world.answers
+
+    def made_anew() -> None:
+        again.prototypes[0] = again.plan.native
+        world.remember(_engine.LAST, number=1, answer=again)
+        answers.answer(queryset, _engine.LAST)
+        assert type(again.prototypes[0]) is tuple
 
     def unset(change: str) -> Callable[[], Any]:
         def call() -> None:
@@ -266,6 +279,13 @@ def traced_calls(world: World) -> dict[str, Callable[[], Any]]:
         "hit": lambda: (world.get(pk=5), world.ask(pk=5)),
         "miss": lambda: (world.get(pk=6), world.ask(pk="6"), world.ask(), world.get(a=[])),
         "instances": lambda: answers.answer(queryset, _engine.FIRST),
+        "instances again": lambda: answers.answer(queryset, _engine.LAST),
+        "prototypes": made_anew,
+        "link": lambda: _engine.link([Linking(1), Linking(2)], {1: Linked(1)}, LINK),
+        "link not plain": lambda: _engine.link([Linking(1)], {1: Linked(1, "other")}, LINK),
+        "link bad": failing(_engine.link, [], {}, LINK[:3]),
+        "unopened": lambda: world.unopened(path=b"x", file=(1, 2, 3, 4)),
+        "unopened bad": failing(world.unopened, path=b"x", file=(1, 2)),
         "level": lambda: answers.answer(queryset, _engine.LEVEL),
         "filter": lambda: answers.filter(queryset, Queryset.filter, kwargs),
         "name": lambda: answers.name(queryset, Queryset.order_by, ("a", "b"), {"flat": True}),

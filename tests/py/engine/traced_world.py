@@ -12,7 +12,7 @@ from django_cache_manager import _engine
 MISS = object()
 KEPT = ("_db", "_for_write", "_known_related_objects", "_prefetch_related_lookups")
 PLAIN = frozenset({int, str})
-Answer = namedtuple("Answer", "value rows copies items cells time plan")
+Answer = namedtuple("Answer", "value rows copies items cells time plan prototypes", defaults=[None])
 
 
 class Shape:
@@ -105,6 +105,9 @@ class Connection:
         self.connection: Any = driver
         self.needs_rollback: Any = False
         self.timezone_name: Any = "UTC"
+        self.alias: Any = "default"
+        self.in_atomic_block: Any = False
+        self.settings_dict: Any = {"NAME": "database", "OPTIONS": {"timeout": 5}}
         self._thread_ident: Any = threading.get_ident()
 
     def ensure_connection(self) -> None:
@@ -122,6 +125,7 @@ class Holder:
 
 class Plan:
     native: Any = None
+    links: Any = ()
 
 
 class World:
@@ -134,6 +138,7 @@ class World:
         self.driver = Driver()
         self.state = State(self.driver)
         self.connection = Connection(self.driver)
+        self.last_known: dict[str, Any] = {"key": object()}
         self.settings, self.settings_now = object(), dict[str, Any]()
         self.settings_now["_current"] = self.settings
         self.django_settings: dict[str, Any] = {"USE_TZ": True}
@@ -195,6 +200,7 @@ class World:
             "time_zone": "UTC",
             "schema": None,
             "uncached_depth": self.depth,
+            "unopened": None,
             **changes,
         }
         return _engine.Standing(**arguments)
@@ -203,6 +209,27 @@ class World:
         standing = self.standing(**changes)
         vars(self.connection)["_cache_manager_standing"] = standing
         return standing
+
+    def close(self) -> None:
+        """The connection is closed, and what is known of it is remembered."""
+        self.state.driver = self.state.session = self.connection.connection = None
+        standing = self.standing(driver=None, session=None, unopened=self.unopened())
+        vars(self.connection)["_cache_manager_unopened"] = standing
+
+    def unopened(self, **changes: Any) -> _engine.Unopened:
+        settings = self.connection.settings_dict
+        arguments: dict[str, Any] = {
+            "settings": settings,
+            "wanted": {"NAME": settings["NAME"]},
+            "options": dict(settings["OPTIONS"]),
+            "last_known": self.last_known,
+            "key": "key",
+            "facts": self.last_known["key"],
+            "path": None,
+            "file": None,
+            **changes,
+        }
+        return _engine.Unopened(**arguments)
 
     def queryset(self) -> Any:
         return _engine.pristine(self.manager, self.roots)
