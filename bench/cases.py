@@ -105,6 +105,8 @@ def write(operation: Operation) -> dict[str, Variant]:
 CASES = [
     Case("get", "get(pk)", "read", read(reads.by_pk)),
     Case("get-joined", "get(pk), select_related", "read", read(reads.by_pk_joined)),
+    Case("closed", "get(pk), connection closed", "read", read(reads.by_pk_closed)),
+    Case("async-10", "10 aget(pk) in a task", "read", read(reads.ten_awaited), loops=5),
     Case("first", "first()", "read", read(reads.largest)),
     Case("exists", "exists()", "read", read(reads.there_are)),
     Case("count", "count() of 692 rows", "read", read(reads.counted), {"hit": Limit(faster=1.0)}),

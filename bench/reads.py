@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from asgiref.sync import async_to_sync
+
 PARIS = 2988507
 CAPITALS = (PARIS, 2950159, 3169070, 3117735, 756135, 2643743, 1850147, 1816670, 5128581, 524901)
 """And other large cities."""
@@ -48,6 +50,23 @@ def counted() -> int:
 
 def by_pk() -> Any:
     return manager().get(pk=PARIS)
+
+
+def by_pk_closed() -> Any:
+    """As the first read of a request, for Django closes connections after each (CONN_MAX_AGE)."""
+    from django.db import connection
+
+    connection.close()
+    return by_pk()
+
+
+def ten_awaited() -> Any:
+    """In one task, whose synchronous code runs in this thread."""
+
+    async def ten() -> list[Any]:
+        return [await manager().aget(pk=pk) for pk in CAPITALS]
+
+    return async_to_sync(ten)()
 
 
 def by_pk_joined() -> Any:

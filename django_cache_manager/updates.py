@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from django.core.exceptions import EmptyResultSet, FieldDoesNotExist
-from django.db.models import sql
+from django.db.models import F, IntegerField, Value, sql
+from django.db.models.expressions import CombinedExpression
 from django.db.models.sql.compiler import SQLUpdateCompiler
 
 from . import traces
@@ -51,13 +52,47 @@ class Statement(NamedTuple):
 _statements = Memo()
 
 
+class Count(NamedTuple):
+    """What an expression counts: a field by its name, how, and by how much."""
+
+    name: str
+    connector: str
+    number: int
+
+
+_MADE_OF: Final = "_constructor_args"
+_CONNECTORS: Final = frozenset({F.ADD, F.SUB, F.MUL})
+_INTEGER: Final[Any] = IntegerField()
+"""The field that Django takes a plain int to be of."""
+
+
+def count_of(expression: Any) -> Count | None:
+    """Of `F(name) + number` and its like, exactly."""
+    if type(expression) is not CombinedExpression:
+        return None
+    own = vars(expression)
+    left, right, connector = own.get("lhs"), own.get("rhs"), own.get("connector")
+    if (
+        type(left) is not F
+        or type(right) is not Value
+        or connector not in _CONNECTORS
+        or own.keys() - {_MADE_OF, "lhs", "rhs", "connector"}
+        or vars(left).keys() - {_MADE_OF, "name"}
+        or vars(right).keys() - {_MADE_OF, "value"}
+        or type(left.name) is not str
+        or type(right.value) is not int
+    ):
+        return None
+    return Count(left.name, connector, right.value)
+
+
 def go_by_key(trace: Trace, values: Iterable[Any]) -> bool:
-    """Whether a primary key says which rows, and none of the values set is an expression."""
+    """Whether a primary key says which rows, and each of the values set is one, or a counter."""
     if len(trace.calls) != 1:
         return False
     _, args, names = trace.calls[0]
     by_key = not args and [*names] == ["pk"] and type(trace.values[0]) in PK_TYPES
-    return by_key and are_values(values)
+    return by_key and are_values([each for each in values if count_of(each) is None])
 
 
 def update(alias: str, trace: Trace, values: Values) -> int | None:
@@ -81,27 +116,41 @@ def update(alias: str, trace: Trace, values: Values) -> int | None:
 def assigned(trace: Trace, names: dict[str, Any]) -> Values | None:
     """What `QuerySet.update()` is given, as `_update()` is; None where Django may refuse a field,
     and where its column is another table's."""
-    options, values = trace.shape.model._meta, []
+    values = []
     for name, value in names.items():
-        try:
-            field: Any = options.get_field(name)
-        except FieldDoesNotExist:
-            return None
-        own = field.model._meta.concrete_model is options.concrete_model
-        if not own or not field.concrete or field.many_to_many:
+        field = _own_field(trace.shape.model, name)
+        if field is None:
             return None
         values.append((field, None, value))
     return values
 
 
+def _own_field(model: type[Model], name: str) -> Any:
+    """A field with a column of the model's own table, or None."""
+    options = model._meta
+    try:
+        field: Any = options.get_field(name)
+    except FieldDoesNotExist:
+        return None
+    own = field.model._meta.concrete_model is options.concrete_model
+    return field if own and field.concrete and not field.many_to_many else None
+
+
 def _made(connection: BaseDatabaseWrapper, trace: Trace, values: Values) -> Sql | None:
     """Text and parameters."""
-    fields = tuple([field for field, _, _ in values])
+    counts = [count_of(value) for _, _, value in values]
+    counted = [_own_field(trace.shape.model, each.name) for each in counts if each is not None]
+    if None in counted:
+        return None
+    fields = (*[field for field, _, _ in values], *counted)
     identity = (
         trace.shape.number,
         type(connection),
         *[field.attname for field in fields],
-        *[value is None for _, _, value in values],
+        *[
+            value is None if count is None else count[:2]
+            for count, (_, _, value) in zip(counts, values, strict=True)
+        ],
     )
     if identity in _statements:
         known: Statement | None = _statements[identity]
@@ -110,7 +159,7 @@ def _made(connection: BaseDatabaseWrapper, trace: Trace, values: Values) -> Sql 
         parameters = _parameters(connection, known.key, known.nulls, trace, values)
         return None if parameters is None else (known.text, parameters)
     compiled = _compiled(connection, trace, values)
-    learnt = None if compiled is None else _learnt(connection, trace, values, *compiled)
+    learnt = None if compiled is None else _learnt(connection, trace, values, fields, *compiled)
     _statements.keep(identity, learnt)
     return compiled
 
@@ -132,6 +181,10 @@ def _parameters(
     """None where the text depends on what a field makes of its value."""
     parameters = []
     for field, _, value in values:
+        count = count_of(value)
+        if count is not None:
+            parameters.append(_INTEGER.get_db_prep_save(count.number, connection))
+            continue
         prepared = field.get_db_prep_save(value, connection)
         if (prepared is None) is not (value is None):
             return None
@@ -160,11 +213,12 @@ def _learnt(
     connection: BaseDatabaseWrapper,
     trace: Trace,
     values: Values,
+    fields: tuple[Field[Any, Any], ...],
     text: str,
     parameters: tuple[Any, ...],
 ) -> Statement | None:
     model = trace.shape.model
-    columns = Columns.of(model, tuple([field for field, _, _ in values]))
+    columns = Columns.of(model, fields)
     key: Field[Any, Any] = target(model._meta.pk)
     nulls = len(parameters) == len(values) + 1
     expected = _parameters(connection, key, nulls, trace, values)

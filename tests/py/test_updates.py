@@ -19,12 +19,12 @@ from django.db import (
     models,
     transaction,
 )
-from django.db.models import F, Q, Value
+from django.db.models import F, IntegerField, Q, Value
 from django.db.models.functions import Lower, Now
 from django.db.models.sql.compiler import SQLUpdateCompiler
 
 from django_cache_manager import updates
-from observe import Statements, counted, sent_by, sent_though_refused, uncached
+from observe import Statements, count_sql, counted, sent_by, sent_though_refused, uncached
 from settings import DATABASES
 from testapp.models import AllTypes, Author, Book, Country, Diner, Generated, Passport, Tag
 
@@ -213,7 +213,7 @@ def test_changed_compiler_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
         assert [sql for sql, _ in sent(tag)] == calls[number:]
 
 
-ERRORS = (FieldError, FieldDoesNotExist, AttributeError, TypeError, ValueError, IntegrityError)
+ERRORS = (FieldError, FieldDoesNotExist, AttributeError, TypeError, ValueError, DatabaseError)
 
 
 def updated(queryset: Any, **values: Any) -> tuple[Any, Statements]:
@@ -233,6 +233,23 @@ UPDATES: list[tuple[Callable[[], Any], dict[str, Any]]] = [
     (lambda: Author.objects.filter(pk=2), {"rank": 7}),
     (lambda: Author.objects.filter(pk=2), {"rank": 7, "email": None, "country_id": "JP"}),
     (lambda: Author.objects.filter(pk=2), {"rank": F("rank") + 1}),
+    (lambda: Author.objects.filter(pk=2), {"rank": F("rank") - 2, "name": "x"}),
+    (lambda: Author.objects.filter(pk=2), {"rank": F("rank") * -3}),
+    (lambda: Author.objects.filter(pk=2), {"rank": F("rank") / 2}),
+    (lambda: Author.objects.filter(pk=2), {"rank": 1 + F("rank")}),
+    (lambda: Author.objects.filter(pk=2), {"rank": F("rank") + 1 + 1}),
+    (lambda: Author.objects.filter(pk=2), {"rank": F("rank") + True}),
+    (lambda: Author.objects.filter(pk=2), {"rank": F("rank") + 1.5}),
+    (lambda: Author.objects.filter(pk=2), {"rank": F("id") + 1}),
+    (lambda: Author.objects.filter(pk=2), {"rank": F("pk") + 1}),
+    (lambda: Author.objects.filter(pk=2), {"rank": F("nothing") + 1}),
+    (lambda: Author.objects.filter(pk=2), {"rank": F("books") + 1}),
+    (lambda: Author.objects.filter(pk=2), {"rank": F("books__pages") + 1}),
+    (lambda: Author.objects.filter(pk=2), {"rank": F("name") + 1}),
+    (lambda: Author.objects.filter(pk=2), {"rank": F("rank") + Value(1, IntegerField())}),
+    (lambda: Book.objects.filter(pk=1), {"price": F("price") + 1}),
+    (lambda: Book.objects.filter(pk=1), {"pages": F("pages") + 1}),
+    (lambda: Diner.objects.filter(pk=3), {"stars": F("stars") + 1}),
     (lambda: Author.objects.filter(pk=2), {"country": Country(code="DE")}),
     (lambda: Author.objects.filter(pk=2), {"country": "DE", "born": "2001-02-03"}),
     (lambda: Author.objects.filter(pk=2), {"rank": "not a number"}),
@@ -281,6 +298,61 @@ def test_update_is_compiled_once(compiled: mock.Mock) -> None:
         found.update(name=f"number {rank}")
         assert [author.name for author in found] == [f"number {rank}"]
     assert compiled.call_count == 2
+
+
+def test_counter_is_compiled_once(compiled: mock.Mock) -> None:
+    before = Author.plain.get(pk=1).rank
+    for number in range(1, 5):
+        assert Author.objects.filter(pk=1).update(rank=F("rank") + number) == 1
+        assert Author.objects.get(pk=1).rank == before + sum(range(number + 1))
+    assert compiled.call_count == 1
+    Author.objects.filter(pk=1).update(rank=F("rank") - 10)
+    assert Author.objects.get(pk=1).rank == before
+    assert compiled.call_count == 2
+
+
+def test_counter_of_a_changed_column_is_compiled_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The column that is counted is another than the one that is set."""
+    number = Author._meta.get_field("id")
+    for _ in range(2):
+        Author.objects.filter(pk=1).update(rank=F("id") + 1)
+    monkeypatch.setattr(number, "column", "rank")
+    vars(number).pop("cached_col", None)
+    try:
+        with count_sql() as log:
+            Author.objects.filter(pk=5).update(rank=F("id") + 1)
+    finally:
+        monkeypatch.undo()
+        vars(number).pop("cached_col", None)
+    assert '"rank" + ' in list(log)[-1].replace("`", '"')
+
+
+class Odd(F):
+    """An expression of somebody's own."""
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        Odd("rank") + 1,
+        F("rank") + Value(1, IntegerField()),
+        F("rank") + Value(True),
+        F("rank") + F("rank"),
+        F("rank") % 2,
+        Value(1) + F("rank"),
+        F("rank"),
+        1,
+    ],
+)
+def test_what_is_no_counter(expression: Any) -> None:
+    assert updates.count_of(expression) is None
+
+
+def test_counter() -> None:
+    assert updates.count_of(F("rank") - 3) == ("rank", "-", 3)
+    resolved = F("rank") + 3
+    resolved.lhs.more = 1
+    assert updates.count_of(resolved) is None
 
 
 @pytest.mark.parametrize("method", ["filter", "exclude"])
