@@ -11,6 +11,7 @@ import decimal
 import threading
 import uuid
 from asyncio import _get_running_loop
+from sys import getsizeof
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from django.db import DEFAULT_DB_ALIAS, connections, router
@@ -69,8 +70,12 @@ class Answer(NamedTuple):
 
     @classmethod
     def of_rows(cls, captured: Captured, value: Any = None) -> Answer:
-        plan = getattr(captured.items, "plan", None)
-        made = captured.rows, captured.copies, captured.items, captured.cells, captured.time, plan
+        rows, items = captured.rows, captured.items
+        make_ready = getattr(items, "ready", None)
+        if make_ready is not None and not captured.copies:
+            rows, items = make_ready(rows)
+        plan = getattr(items, "plan", None)
+        made = rows, captured.copies, items, captured.cells, captured.time, plan
         return cls(value, *made, [None])
 
 
@@ -233,5 +238,9 @@ def keep(
         key = keys.trace_key(head, kind, trace.shape.number, trace.values)
     except _engine.Unencodable:
         return
-    size = _engine.footprint(kept.rows or []) + extra_bytes
+    size = extra_bytes
+    if kept.rows is not None:
+        size += _engine.footprint(captured.rows or [])
+    if kept.rows is not captured.rows:  # these are kept beside
+        size += sum(map(getsizeof, kept.rows or []))
     stores.keep_answer(captured.segment, key, captured.cells, captured.time, kept, size)

@@ -117,10 +117,25 @@ def _names(query: Any) -> list[str]:
     return [*query.extra_select, *query.values_select, *query.annotation_select]
 
 
-def _dicts(queryset: Any, compiler: SQLCompiler, conversion: Conversion) -> Items:
-    query = queryset.query
-    names = list(query.selected) if query.selected else _names(query)
-    return lambda _, __, rows, copies: _engine.row_dicts(rows, names, copies)
+class _Dicts:
+    """By names."""
+
+    __slots__ = ("names",)
+
+    def __init__(self, queryset: Any, compiler: SQLCompiler, conversion: Conversion) -> None:
+        query = queryset.query
+        self.names = list(query.selected) if query.selected else _names(query)
+
+    def __call__(self, queryset: Any, db: str, rows: list[Any], copies: bool) -> list[Any]:
+        return _engine.row_dicts(rows, self.names, copies)
+
+    def ready(self, rows: list[Any]) -> tuple[list[Any], Items]:
+        """The items themselves, and what copies them: that costs less than making them."""
+        return _engine.row_dicts(rows, self.names, False), _copied_dicts
+
+
+def _copied_dicts(queryset: Any, db: str, dicts: list[Any], copies: bool) -> list[Any]:
+    return list(map(dict.copy, dicts))
 
 
 def _named(queryset: Any, compiler: SQLCompiler, conversion: Conversion) -> Items:
@@ -137,7 +152,7 @@ def _tuples(queryset: Any, compiler: SQLCompiler, conversion: Conversion) -> Ite
 
 
 instances = _lazily(_Instances)
-dicts = _lazily(_dicts)
+dicts = _lazily(_Dicts)
 named = _lazily(_named)
 flat = _lazily(_flat)
 tuples = _lazily(_tuples)

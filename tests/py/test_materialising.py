@@ -321,6 +321,16 @@ def test_mutable_values_are_never_shared() -> None:
             extra["n"] = "mine"
 
 
+def test_dicts_are_nobody_elses() -> None:
+    for _ in range(4):
+        first, *others = Book.objects.order_by("pk").values("pk", "pages")
+        assert list(first) == ["pk", "pages"]
+        assert first["pk"] == 1
+        assert [*map(len, others)] == [2] * 9
+        first["pk"] = others[0]["more"] = "mine"
+        del first["pages"]
+
+
 def test_tuples_of_immutables_are_shared() -> None:
     def read() -> list[tuple[Any, ...]]:
         return list(Book.objects.order_by("pk").values_list("pk", "price"))
