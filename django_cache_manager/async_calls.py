@@ -11,6 +11,7 @@ async_to_sync(): another of any of them is another place.
 from __future__ import annotations
 
 import weakref
+from _thread import get_ident
 from asyncio import get_running_loop
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
@@ -28,28 +29,54 @@ if TYPE_CHECKING:
     Method = Callable[..., Any]
 
 
-def _reference(found: Any) -> Callable[[], Any]:
-    return (lambda: None) if found is None else weakref.ref(found)
+_replaced = 0
+"""How often a connection was put into another's place, or taken away, in any thread."""
+
+
+def replacing(original: Method) -> Method:
+    """ConnectionHandler's `__setitem__` and `__delitem__`."""
+
+    def method(self: Any, *args: Any) -> None:
+        global _replaced
+        original(self, *args)
+        _replaced += 1
+
+    return method
+
+
+class _Part:
+    """One of what a place is told by, referred to weakly."""
+
+    __slots__ = ("_reference",)
+
+    def __init__(self, found: Any) -> None:
+        self._reference = None if found is None else weakref.ref(found)
+
+    def is_now(self, found: Any) -> bool:
+        """Whether it is this; what is gone is nothing any more."""
+        if found is None or self._reference is None:
+            return found is self._reference
+        return self._reference() is found
 
 
 class _Place:
     """A thread that runs a context's synchronous code, as far as it can be told from the loop."""
 
-    __slots__ = ("_context", "_executor", "_loop", "connections")
+    __slots__ = ("_parts", "_replaced", "connections")
 
     def __init__(self) -> None:
         """Raises AttributeError of an asgiref that tells other things, TypeError of a loop that
         can't be referred to weakly."""
-        self._loop, self._context, self._executor = map(_reference, _surroundings())
+        self._parts = [*map(_Part, _surroundings())]
+        self._replaced = _replaced
         self.connections: dict[str, Any] = {}
         """Weak references by alias."""
 
     def is_here(self) -> bool:
         loop, context, executor = _surroundings()
         return (
-            self._loop() is loop
-            and self._context() is context
-            and self._executor() is executor
+            all(map(_Part.is_now, self._parts, (loop, context, executor)))
+            and self._replaced == _replaced
             # Django's call would raise after that.
             and not getattr(context, "_exited", False)
         )
@@ -58,7 +85,9 @@ class _Place:
         """Which connection a queryset has gone to, from the thread where it has."""
         alias = quick.alias(queryset)
         if alias is not None:
-            self.connections[alias] = weakref.ref(connections[alias])
+            connection = connections[alias]
+            if connection._thread_ident == get_ident():  # or it may be shared, or not
+                self.connections[alias] = weakref.ref(connection)
 
 
 def _surroundings() -> tuple[Any, Any, Any]:
@@ -99,11 +128,10 @@ async def _in_thread(queryset: Any, name: str, /, *args: Any, **kwargs: Any) -> 
     place = _place_here()
 
     def call() -> Any:
-        try:
-            return getattr(queryset, name)(*args, **kwargs)
-        finally:
-            if place is not None:
-                place.note(queryset)
+        found = getattr(queryset, name)(*args, **kwargs)
+        if place is not None:
+            place.note(queryset)
+        return found
 
     return await sync_to_async(call)()
 

@@ -215,8 +215,9 @@ def keywords_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]
     if own.get("connector") != Q.AND or type(children[0]) is not tuple or len(children[0]) != 2:
         return None
     name, value = children[0]
-    # Django refuses keywords that are named as a Q's own arguments.
-    return {name: value} if type(name) is str and not name.startswith("_") else None
+    # Of these Django says something else when they are keywords.
+    plain = type(name) is str and name != "self" and not name.startswith("_")
+    return {name: value} if plain else None
 
 
 def filter_call(method: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:

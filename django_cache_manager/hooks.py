@@ -39,6 +39,7 @@ from django.db.models.query_utils import RegisterLookupMixin, class_or_instance_
 from django.db.models.sql import RawQuery
 from django.db.models.sql.compiler import SQLCompiler, SQLInsertCompiler
 from django.db.models.sql.constants import GET_ITERATOR_CHUNK_SIZE, MULTI
+from django.utils.connection import BaseConnectionHandler
 from django.utils.functional import cached_property
 
 from . import (
@@ -157,6 +158,8 @@ _EXPECTED: Final[dict[tuple[type | ModuleType, str], tuple[str, ...]]] = {
     (QuerySet, "aexists"): ("self",),
     (QuerySet, "aaggregate"): ("self", "*args", "kwargs"),
     (QuerySet, "__aiter__"): ("self",),
+    (BaseConnectionHandler, "__setitem__"): ("self", "key", "value"),
+    (BaseConnectionHandler, "__delitem__"): ("self", "key"),
     (query_module, "prefetch_one_level"): ("instances", "prefetcher", "lookup", "level"),
 }
 
@@ -280,6 +283,8 @@ def install() -> None:
         for name, make in _QUERYSET.items():
             _patch(QuerySet, name, make)
         _patch(query_module, "prefetch_one_level", prefetches.one_level)
+        for name in ("__setitem__", "__delitem__"):
+            _patch(BaseConnectionHandler, name, async_calls.replacing)
         _add(QuerySet, "_query", querysets.hidden_query)
         _add(QuerySet, "_trace", None)
         _add(QuerySet, "_is_private", False)

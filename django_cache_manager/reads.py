@@ -171,7 +171,7 @@ def place_of(
         return None
     if connection._thread_ident != get_ident():
         connection.validate_thread_sharing()
-    if connection.needs_rollback:
+    if connection.needs_rollback and connection.connection is not None:
         connection.validate_no_broken_transaction()
     return state, facts, segment
 

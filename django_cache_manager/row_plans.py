@@ -156,8 +156,8 @@ class RowPlan:
                 return None
             self.native = native = _native(self)
         track = fetch_mode is not None and fetch_mode.track_peers
-        while native is not None:
-            found = native.build(rows, db, fetch_mode, track, copy)
+        for _ in range(2):
+            found = native and native.build(rows, db, fetch_mode, track, copy)
             if found is not None:
                 return found
             self.native = native = _native(self)
@@ -426,6 +426,8 @@ def _native(plan: RowPlan) -> _engine.RowPlan | None:
             _check_annotation(plan.model, name)
         plan.links = _links(plan.model, {name for name, *_ in nodes[0][1]}, guards)
         names, receivers = _surroundings()
+        if plan.links:
+            names = (*names, (vars(router), "allow_relation"))
         return _engine.RowPlan(
             base.ModelState,
             tuple(nodes),
@@ -455,7 +457,6 @@ def _surroundings() -> tuple[tuple[tuple[Any, ...], ...], tuple[list[Any], ...]]
         (vars(base), "ModelState", base.ModelState),
         (vars(base), "pre_init", pre_init),
         (vars(base), "post_init", post_init),
-        (vars(router), "allow_relation"),
     ]
     receivers = []
     for signal in (pre_init, post_init):

@@ -192,6 +192,8 @@ static PyObject *items_of(const struct engine_state *state, const struct answers
 
     if (items != NULL || PyErr_Occurred() != NULL || question->queryset == NULL)
         return items;
+    if (question->connection != NULL && PyTuple_GET_ITEM(answer, ANSWER_PLAN) != Py_None)
+        return NULL; /* a model's own code belongs to the connection's thread */
     return PyObject_CallFunctionObjArgs(PyTuple_GET_ITEM(answer, ANSWER_MAKE_ITEMS), question->queryset,
                                         question->alias, PyTuple_GET_ITEM(answer, ANSWER_ROWS),
                                         PyTuple_GET_ITEM(answer, ANSWER_COPIES), NULL);

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextvars
+import gc
+import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,7 +12,7 @@ from unittest import mock
 import pytest
 from asgiref.sync import SyncToAsync, ThreadSensitiveContext, async_to_sync, sync_to_async
 from django.core.exceptions import SynchronousOnlyOperation
-from django.db import connections, models, transaction
+from django.db import DatabaseError, connections, models, transaction
 from django.db.models.query import QuerySet
 
 from observe import assert_cached, portable
@@ -171,16 +173,21 @@ def hops() -> Iterator[list[str]]:
         yield found
 
 
+blocks: list[Any] = []
+
+
 @sync_to_async
 def begin() -> None:
-    transaction.set_autocommit(False)
+    """A block that has written: its tables are marked no sooner than at its COMMIT."""
+    blocks.append(transaction.atomic())
+    blocks[-1].__enter__()
     rename("uncommitted")
 
 
 @sync_to_async
 def end() -> None:
-    transaction.rollback()
-    transaction.set_autocommit(True)
+    transaction.set_rollback(True)
+    blocks.pop().__exit__(None, None, None)
 
 
 async def name_now() -> str:
@@ -203,7 +210,7 @@ def run(steps: Callable[[], Any]) -> Any:
 @pytest.mark.parametrize("name", BY_THE_LOOP)
 def test_hit_needs_no_thread(name: str) -> None:
     async def steps() -> None:
-        first = [portable(await READS[name]()) for _ in range(2)][1]
+        first = [portable(await READS[name]()) for _ in range(3)][2]
         with hops() as found:
             assert portable(await READS[name]()) == first
         assert not found
@@ -283,6 +290,8 @@ def test_transaction_of_an_enclosing_thread_is_seen() -> None:
 
     async def first() -> None:
         await name_now()
+        await sync_to_async(connections.close_all)()
+        assert [await name_now() for _ in range(3)] == ["Ánna"] * 3
         contexts.append(contextvars.copy_context())
 
     run(first)
@@ -293,10 +302,92 @@ def test_transaction_of_an_enclosing_thread_is_seen() -> None:
 
 
 @SHARED
+def test_transaction_is_seen_after_another_place_is_gone() -> None:
+    """What a context has known of a place that is gone says nothing of having none."""
+
+    async def steps() -> list[str]:
+        seen = []
+        for _ in range(2):
+            async with ThreadSensitiveContext():
+                seen += [await name_now() for _ in range(3)]
+                await sync_to_async(connections.close_all)()
+        gc.collect()
+        await begin()
+        seen.append(await name_now())
+        await end()
+        return seen
+
+    assert run(steps) == ["Ánna"] * 6 + ["uncommitted"]
+
+
+@SHARED
+def test_another_connection_in_its_place_is_asked() -> None:
+    async def steps() -> None:
+        assert [await name_now() for _ in range(3)] == ["Ánna"] * 3
+        for change in (replace, take_away):
+            await sync_to_async(change)()
+            with hops() as found:
+                await name_now()
+            assert found
+
+    kept = []
+
+    def replace() -> None:
+        kept.append(connections["default"])
+        connections["default"] = kept[0].copy()
+
+    def take_away() -> None:
+        kept.append(connections["default"])
+        del connections["default"]
+        for each in kept:
+            each.close()
+
+    run(steps)
+
+
+@SHARED
+def test_connection_of_another_thread_is_refused_each_time() -> None:
+    ours = connections["default"]
+
+    async def steps() -> None:
+        theirs = await sync_to_async(lambda: connections["default"])()
+        assert [await name_now() for _ in range(3)] == ["Ánna"] * 3
+        await sync_to_async(lambda: connections.__setitem__("default", ours))()
+        for _ in range(3):
+            with pytest.raises(DatabaseError, match="thread"):
+                await name_now()
+        await sync_to_async(lambda: connections.__setitem__("default", theirs))()
+
+    run(steps)
+
+
+@SHARED
+def test_a_models_own_code_runs_in_its_thread() -> None:
+    """As Django runs it: it may use the database, or what the thread has."""
+    threads = set()
+
+    def note_thread(sender: Any, **_: Any) -> None:
+        threads.add(threading.get_ident())
+
+    async def steps() -> None:
+        for _ in range(4):
+            assert (await Tag.objects.aget(pk=1)).pk == 1
+            assert (await aiterated(Tag.objects.order_by("pk")))[0].pk == 1
+
+    models.signals.post_init.connect(note_thread, sender=Tag)
+    try:
+        run(steps)
+    finally:
+        models.signals.post_init.disconnect(note_thread, sender=Tag)
+    assert threads
+    assert threading.get_ident() not in threads
+
+
+@SHARED
 def test_after_its_context_django_raises_as_ever() -> None:
     async def read() -> None:
         async with ThreadSensitiveContext() as context:
-            assert [await name_now() for _ in range(2)] == ["Ánna"] * 2
+            assert [await name_now() for _ in range(3)] == ["Ánna"] * 3
             with hops() as found:
                 await name_now()
             assert not found

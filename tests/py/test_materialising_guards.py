@@ -369,6 +369,7 @@ def test_known_objects_are_left_where_others_have_a_say() -> None:
             (ForeignKeyDeferredAttribute, "__set__"),
             (models.ForeignKey, "set_cached_value"),
             (type(router), "allow_relation"),
+            (router, "allow_relation"),
         ):
             calls.clear()
             with counted(owner, name):

@@ -316,3 +316,22 @@ def test_moment_in_the_time_zone_of_the_settings() -> None:
             for _ in range(3):
                 assert_right(lambda: read("2020-01-01 00:00:00"))
     assert_cached(lambda: read(None))
+
+
+@pytest.mark.parametrize("name", ["self", "_connector", "_negated", "nothing", "args", "original"])
+def test_condition_by_a_name_that_is_no_field(name: str) -> None:
+    """A Q with one condition is asked as a keyword: the error is Django's for a Q."""
+    condition = Q((name, 1))
+    for _ in range(2):
+        for call in (Author.objects.all().filter, Author.objects.all().get):
+            with pytest.raises(FieldError, match=f"Cannot resolve keyword '{name}'"):
+                call(condition)
+
+
+def test_condition_is_a_keyword() -> None:
+    """A forward foreign key asks so; the answer is the one of the keyword."""
+    Author.objects.filter(pk=1).first()
+    assert_hit(lambda: Author.objects.filter(pk=1).first())
+    assert assert_hit(lambda: Author.objects.filter(Q(pk=1)).first()).pk == 1
+    for condition in (Q(pk=1) | Q(pk=2), ~Q(pk=1), Q(pk=1, name="x"), Q(Q(pk=1))):
+        assert_cached(lambda q=condition: list(Author.objects.filter(q).order_by("pk")))

@@ -273,6 +273,15 @@ def test_closed_connection_rolls_back(other: OtherProcess, manual: None) -> None
     assert name_of() == there(other) == "Ánna"
 
 
+def test_connection_closed_in_a_block_is_opened_again(library: None) -> None:
+    """The block's end is not undone by it: nothing is left to be rolled back."""
+    Author.objects.get(pk=1)
+    with transaction.atomic():
+        connection.close()
+    for _ in range(2):
+        assert Author.objects.get(pk=1).name == "Ánna"
+
+
 @pytest.fixture
 def atomic_requests() -> Iterator[Client]:
     connection.settings_dict["ATOMIC_REQUESTS"] = True
