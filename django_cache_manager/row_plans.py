@@ -157,7 +157,7 @@ class RowPlan:
             self.native = native = _native(self)
         track = fetch_mode is not None and fetch_mode.track_peers
         for _ in range(2):
-            found = native and native.build(rows, db, fetch_mode, track, copy)
+            found = None if native is None else native.build(rows, db, fetch_mode, track, copy)
             if found is not None:
                 return found
             self.native = native = _native(self)
