@@ -68,10 +68,10 @@ _INTEGER: Final[Any] = IntegerField()
 
 def count_of(expression: Any) -> Count | None:
     """Of `F(name) + number` and its like, exactly."""
-    if type(expression) is not CombinedExpression:
-        return None
-    own = vars(expression)
-    left, right, connector = own.get("lhs"), own.get("rhs"), own.get("connector")
+    own: dict[str, Any] = vars(expression) if type(expression) is CombinedExpression else {}
+    left: Any = own.get("lhs")
+    right: Any = own.get("rhs")
+    connector: Any = own.get("connector")
     if (
         type(left) is not F
         or type(right) is not Value
@@ -91,8 +91,15 @@ def go_by_key(trace: Trace, values: Iterable[Any]) -> bool:
     if len(trace.calls) != 1:
         return False
     _, args, names = trace.calls[0]
-    by_key = not args and [*names] == ["pk"] and type(trace.values[0]) in PK_TYPES
-    return by_key and are_values([each for each in values if count_of(each) is None])
+    if args or [*names] != ["pk"] or type(trace.values[0]) not in PK_TYPES:
+        return False
+    return are_values(
+        [
+            value
+            for value in values
+            if type(value) is not CombinedExpression or count_of(value) is None
+        ]
+    )
 
 
 def update(alias: str, trace: Trace, values: Values) -> int | None:
@@ -138,19 +145,21 @@ def _own_field(model: type[Model], name: str) -> Any:
 
 def _made(connection: BaseDatabaseWrapper, trace: Trace, values: Values) -> Sql | None:
     """Text and parameters."""
-    counts = [count_of(value) for _, _, value in values]
-    counted = [_own_field(trace.shape.model, each.name) for each in counts if each is not None]
-    if None in counted:
-        return None
-    fields = (*[field for field, _, _ in values], *counted)
+    fields = tuple([field for field, _, _ in values])
+    kinds: list[Any] = [value is None for _, _, value in values]
+    for place, (_, _, value) in enumerate(values):
+        if type(value) is CombinedExpression:
+            count = count_of(value)
+            counted = None if count is None else _own_field(trace.shape.model, count.name)
+            if count is None or counted is None:
+                return None
+            fields += (counted,)
+            kinds[place] = count[:2]
     identity = (
         trace.shape.number,
         type(connection),
         *[field.attname for field in fields],
-        *[
-            value is None if count is None else count[:2]
-            for count, (_, _, value) in zip(counts, values, strict=True)
-        ],
+        *kinds,
     )
     if identity in _statements:
         known: Statement | None = _statements[identity]
@@ -181,8 +190,7 @@ def _parameters(
     """None where the text depends on what a field makes of its value."""
     parameters = []
     for field, _, value in values:
-        count = count_of(value)
-        if count is not None:
+        if type(value) is CombinedExpression and (count := count_of(value)) is not None:
             parameters.append(_INTEGER.get_db_prep_save(count.number, connection))
             continue
         prepared = field.get_db_prep_save(value, connection)
