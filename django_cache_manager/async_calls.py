@@ -14,11 +14,12 @@ import weakref
 from _thread import get_ident
 from asyncio import get_running_loop
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from asgiref.sync import AsyncToSync, SyncToAsync, sync_to_async
 from django.db import connections
-from django.db.models.query import QuerySet
+from django.db.models import Model
+from django.db.models.query import ModelIterable, QuerySet
 
 from . import expressions, keys, traces
 from .answers import MISS, quick
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
     Method = Callable[..., Any]
 
+
+KEYS_MAX: Final = 200
+"""Of ain_bulk(): no database takes fewer parameters, and Django sends one query."""
 
 _replaced = 0
 """How often a connection was put into another's place, or taken away, in any thread."""
@@ -169,6 +173,66 @@ def get(original: Method) -> Method:
         return await _in_thread(self, "get", *args, **kwargs)
 
     return method
+
+
+def contains(original: Method) -> Method:
+    ours = QuerySet.contains
+
+    async def method(self: Any, obj: Any) -> bool:
+        found: bool
+        if type(self).contains is ours and _is_plain(self) and _has_key(obj, self.model):
+            connection = _connection(self)
+            if connection is not None:
+                rows = self.filter(pk=obj.pk)
+                found = quick.answer(rows, keys.EXISTS, connection=connection)
+                if not _is_missing(found):
+                    return found
+        found = await _in_thread(self, "contains", obj=obj)
+        return found
+
+    return method
+
+
+def in_bulk(original: Method) -> Method:
+    ours = QuerySet.in_bulk
+
+    async def method(self: Any, id_list: Any = None, *, field_name: str = "pk") -> dict[Any, Any]:
+        found: Any = MISS
+        if type(self).in_bulk is ours and _is_plain(self) and _are_few(id_list, field_name):
+            connection = _connection(self)
+            if connection is not None and not self._trace.shape.is_sliced:
+                rows = self.filter(pk__in=tuple(id_list))
+                found = quick.answer(rows, keys.ITEMS, connection=connection)
+        if not _is_missing(found):
+            return {each.pk: each for each in found}
+        by_key: dict[Any, Any] = await _in_thread(
+            self, "in_bulk", id_list=id_list, field_name=field_name
+        )
+        return by_key
+
+    return method
+
+
+def _is_plain(queryset: Any) -> bool:
+    """Whether it gives model instances, and none has been read yet."""
+    return (
+        queryset._trace is not None
+        and queryset._result_cache is None
+        and queryset._iterable_class is ModelIterable
+    )
+
+
+def _has_key(instance: Any, model: Any) -> bool:
+    return (
+        isinstance(instance, Model)
+        and instance._meta.concrete_model is model._meta.concrete_model
+        and instance._is_pk_set()
+    )
+
+
+def _are_few(keys: Any, field_name: str) -> bool:
+    """Whether primary keys are asked for in one query."""
+    return type(keys) in (list, tuple) and 0 < len(keys) <= KEYS_MAX and field_name == "pk"
 
 
 def aggregate(original: Method) -> Method:

@@ -148,6 +148,7 @@ _EXPECTED: Final[dict[tuple[type | ModuleType, str], tuple[str, ...]]] = {
     (QuerySet, "last"): ("self",),
     (QuerySet, "get"): ("self", "*args", "kwargs"),
     (QuerySet, "in_bulk"): ("self", "id_list", "field_name"),
+    (QuerySet, "contains"): ("self", "obj"),
     (QuerySet, "aggregate"): ("self", "*args", "kwargs"),
     (QuerySet, "update"): ("self", "kwargs"),
     (QuerySet, "_update"): ("self", "values", *_SINCE_6_0),
@@ -157,6 +158,8 @@ _EXPECTED: Final[dict[tuple[type | ModuleType, str], tuple[str, ...]]] = {
     (QuerySet, "acount"): ("self",),
     (QuerySet, "aexists"): ("self",),
     (QuerySet, "aaggregate"): ("self", "*args", "kwargs"),
+    (QuerySet, "acontains"): ("self", "obj"),
+    (QuerySet, "ain_bulk"): ("self", "id_list", "field_name"),
     (QuerySet, "__aiter__"): ("self",),
     (BaseConnectionHandler, "__setitem__"): ("self", "key", "value"),
     (BaseConnectionHandler, "__delitem__"): ("self", "key"),
@@ -192,6 +195,7 @@ _QUERYSET: Final[dict[str, Callable[[Any], Any]]] = {
     "last": querysets.answered(keys.LAST),
     "get": querysets.get,
     "in_bulk": querysets.privately,
+    "contains": querysets.contains,
     "aggregate": querysets.aggregate,
     "update": querysets.update,
     "_update": querysets.saving,
@@ -201,6 +205,8 @@ _QUERYSET: Final[dict[str, Callable[[Any], Any]]] = {
     "acount": async_calls.answered("count", keys.COUNT),
     "aexists": async_calls.answered("exists", keys.EXISTS),
     "aaggregate": async_calls.aggregate,
+    "acontains": async_calls.contains,
+    "ain_bulk": async_calls.in_bulk,
     "__aiter__": async_calls.iterate,
 }
 """What of a queryset can do without its Query; the reasons are in traces.py."""

@@ -87,6 +87,16 @@ def privately(original: Method) -> Method:
     return method
 
 
+def contains(original: Method) -> Method:
+    """What has been read already is looked through."""
+    unread = privately(original)
+
+    def method(self: Any, obj: Any) -> Any:
+        return unread(self, obj) if self._result_cache is None else original(self, obj)
+
+    return method
+
+
 def ordered(original: property) -> property:
     assert original.fget is not None
     return property(privately(original.fget))

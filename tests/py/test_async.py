@@ -146,7 +146,9 @@ BY_THE_LOOP = (
     "alast",
     "acount",
     "aexists",
+    "acontains",
     "aaggregate",
+    "ain_bulk",
     "values",
     "values_list",
     "select_related",
@@ -405,8 +407,46 @@ def test_after_its_context_django_raises_as_ever() -> None:
     run(read)
 
 
+BULK: dict[str, Callable[[Any], Awaitable[Any]]] = {
+    "keys": lambda authors: authors.ain_bulk([1, 2, 99]),
+    "keys of another kind": lambda authors: authors.ain_bulk(("1",)),
+    "many keys": lambda authors: authors.ain_bulk([*range(1, 300)]),
+    "no keys": lambda authors: authors.ain_bulk([]),
+    "all": lambda authors: authors.ain_bulk(),
+    "by another field": lambda authors: authors.ain_bulk([1, 2], field_name="id"),
+    "by no unique field": lambda authors: authors.ain_bulk(["x"], field_name="name"),
+    "of a slice": lambda authors: authors.all()[:2].ain_bulk([1]),
+    "of values": lambda authors: authors.values("id").ain_bulk([1]),
+    "of some": lambda authors: authors.filter(rank__gt=1).ain_bulk([1, 2]),
+    "contains": lambda authors: authors.acontains(Author(pk=1)),
+    "contains none": lambda authors: authors.filter(pk=2).acontains(Author(pk=1)),
+    "contains of a slice": lambda authors: authors.order_by("pk")[:1].acontains(Author(pk=1)),
+    "contains of another model": lambda authors: authors.acontains(Book(pk=1)),
+    "contains what is not saved": lambda authors: authors.acontains(Author()),
+    "contains what is no instance": lambda authors: authors.acontains(1),
+    "contains of values": lambda authors: authors.values("id").acontains(Author(pk=1)),
+}
+
+
 @SHARED
-def test_own_get_and_aggregate_are_asked() -> None:
+@pytest.mark.parametrize("name", BULK)
+def test_bulk_is_djangos(name: str) -> None:
+    async def answer(authors: Any) -> Any:
+        try:
+            return portable(await BULK[name](authors))
+        except (TypeError, ValueError) as error:
+            return type(error), str(error)
+
+    async def steps() -> None:
+        expected = await answer(Author.plain)
+        for _ in range(4):
+            assert await answer(Author.objects) == expected
+
+    run(steps)
+
+
+@SHARED
+def test_own_methods_are_asked() -> None:
     """The asynchronous forms of a class of one's own call its methods."""
 
     class Own(QuerySet[Any]):
@@ -416,8 +456,16 @@ def test_own_get_and_aggregate_are_asked() -> None:
         def aggregate(self, *args: Any, **kwargs: Any) -> Any:
             return {"own": True}
 
+        def contains(self, obj: Any) -> bool:
+            return False
+
+        def in_bulk(self, *args: Any, **kwargs: Any) -> Any:
+            return {}
+
     async def steps() -> None:
         for _ in range(3):
+            assert not await Own(Author).acontains(Author(pk=1))
+            assert await Own(Author).ain_bulk([1]) == {}
             assert await Own(Author).acount() == 42
             assert await Own(Author).aaggregate(models.Max("rank")) == {"own": True}
 

@@ -19,7 +19,7 @@ from django_cache_manager.connection_state import state_of
 from django_cache_manager.isolation import Level
 from observe import in_another_thread, uncached
 from settings import KIND
-from testapp.models import Author
+from testapp.models import Author, Book
 
 pytestmark = [
     pytest.mark.cached,
@@ -199,6 +199,9 @@ READS: dict[str, Callable[[], Any]] = {
     "values": lambda: list(Author.objects.values_list("name", flat=True)),
     "select_related": lambda: Author.objects.select_related("country").get(pk=1),
     "using": lambda: Author.objects.using("default").get(pk=1),
+    "contains": lambda: Author.objects.contains(Author(pk=1)),
+    "in_bulk": lambda: Author.objects.in_bulk([1, 2]),
+    "forward key": lambda: Book(author_id=1).author,
     "aggregate": lambda: Author.objects.aggregate(Max("rank")),
     "another manager": lambda: Author._base_manager.get(pk=1),
 }
