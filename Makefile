@@ -192,10 +192,9 @@ test-pythons: setup-test
 	@scripts/test-pythons $(addprefix tests/py/,test_reads.py test_writes.py test_transactions.py \
 	  test_fields.py test_raw.py engine)
 
-# One pytest run, so that its summary closes `make test`.
 test-python: setup-test
 	@echo "== Python tests, wheel and sdist, other Pythons"
-	@$(PYTHON_BIN) -m pytest -q
+	@scripts/test-python
 
 test-py: setup-test
 	@$(PYTHON_BIN) -m pytest -q tests/py $(wildcard tests/consistency/*.py) $(PYTEST_ARGS)
