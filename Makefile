@@ -52,7 +52,7 @@ model: packages-test $(VENV)/.sample ## The protocol's models in Spin, and that 
 	@$(PYTHON_BIN) model/run.py
 
 .PHONY: mutants
-mutants: setup-test ## Seeds faults in the protocol and its hooks; a test has to fail for each (about 15 minutes)
+mutants: setup-test ## Seeds faults in the protocol and its hooks; a test has to fail for each (about 25 minutes)
 	@$(PYTHON_BIN) mutants/run.py $(MUTANTS_ARGS)
 
 .PHONY: lint

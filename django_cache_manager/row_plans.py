@@ -157,7 +157,9 @@ class RowPlan:
             self.native = native = _native(self)
         track = fetch_mode is not None and fetch_mode.track_peers
         for _ in range(2):
-            found = None if native is None else native.build(rows, db, fetch_mode, track, copy)
+            if native is None:
+                break
+            found = native.build(rows, db, fetch_mode, track, copy)
             if found is not None:
                 return found
             self.native = native = _native(self)

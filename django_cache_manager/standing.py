@@ -40,33 +40,30 @@ def note(
         or not (driver is None or vendor.in_autocommit(driver))
     ):
         return
-    unopened = None
-    if driver is None:
-        unopened = _unopened(connection, facts)
-        if unopened is None:
-            return
+    unopened = _unopened(connection, facts) if driver is None else None
+    if driver is None and unopened is None:
+        return
     own = connection.__dict__
-    own["_cache_manager_standing" if unopened is None else "_cache_manager_unopened"] = (
-        _engine.Standing(
-            segment=segment.engine,
-            head=head,
-            state=state,
-            driver=driver,
-            session=session,
-            level=state.next_level(),
-            idle=vendor.idle_attribute,
-            in_autocommit=vendor.in_autocommit,
-            next_level=None if vendor.level_is_the_sessions else vendor.next_level,
-            ensure_connection=ENSURE_CONNECTION,
-            settings=conf.current(),
-            settings_now=vars(conf),
-            use_tz=keys.DJANGO_SETTINGS.get("USE_TZ"),
-            django_settings=keys.DJANGO_SETTINGS,
-            time_zone=own.get("timezone_name"),
-            schema=own.get("schema_name"),
-            uncached_depth=policy.uncached_depth,
-            unopened=unopened,
-        )
+    name = "_cache_manager_unopened" if driver is None else "_cache_manager_standing"
+    own[name] = _engine.Standing(
+        segment=segment.engine,
+        head=head,
+        state=state,
+        driver=driver,
+        session=session,
+        level=state.next_level(),
+        idle=vendor.idle_attribute,
+        in_autocommit=vendor.in_autocommit,
+        next_level=None if vendor.level_is_the_sessions else vendor.next_level,
+        ensure_connection=ENSURE_CONNECTION,
+        settings=conf.current(),
+        settings_now=vars(conf),
+        use_tz=keys.DJANGO_SETTINGS.get("USE_TZ"),
+        django_settings=keys.DJANGO_SETTINGS,
+        time_zone=own.get("timezone_name"),
+        schema=own.get("schema_name"),
+        uncached_depth=policy.uncached_depth,
+        unopened=unopened,
     )
 
 

@@ -10,7 +10,7 @@
  * the dicts of each row's nodes (None: the row has no such instance), or False: they are not to be made any more. */
 #define HOLDER_ITEMS 1
 
-bool engine_prototypes_holder(PyObject *object)
+static bool is_holder(PyObject *object)
 {
     return PyList_CheckExact(object) && PyList_GET_SIZE(object) == HOLDER_ITEMS;
 }
@@ -43,7 +43,7 @@ int engine_prototypes_open(struct prototypes *self, struct row_plan *plan, PyObj
     PyObject *known;
 
     *self = (struct prototypes){.nodes = plan->node_count, .holder = holder};
-    if (holder == NULL || !engine_prototypes_holder(holder))
+    if (holder == NULL || !is_holder(holder))
         return 0;
     known = PyList_GET_ITEM(holder, 0);
     if (known == Py_False)

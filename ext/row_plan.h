@@ -91,8 +91,6 @@ struct prototypes {
     Py_ssize_t nodes;
 };
 
-bool engine_prototypes_holder(PyObject *object);
-
 /* To be closed in any case. */
 int engine_prototypes_open(struct prototypes *self, struct row_plan *plan, PyObject *holder, Py_ssize_t rows);
 
