@@ -2,10 +2,9 @@
 
 Django's run the synchronous method by sync_to_async() in a thread that has connections of its own,
 and what that thread's connection may answer is what counts: its transaction may have written what
-it alone may see (PROTOCOL 4.4). So the first read of a context goes there, and tells which
-connection it found; the next ones look at that connection from here. Which thread it is follows
-from the event loop, asgiref's thread-sensitive context and the executor of an enclosing
-async_to_sync(): another of any of them is another place.
+it alone may see (PROTOCOL 4.4). So the first read goes there, and tells which connection it found;
+the next ones look at that connection from here. They are remembered by the executor that asgiref
+chooses, for each is one thread.
 """
 
 from __future__ import annotations
@@ -13,8 +12,8 @@ from __future__ import annotations
 import weakref
 from _thread import get_ident
 from asyncio import get_running_loop
-from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from weakref import WeakKeyDictionary
 
 from asgiref.sync import AsyncToSync, SyncToAsync, sync_to_async
 from django.db import connections
@@ -36,6 +35,16 @@ KEYS_MAX: Final = 200
 _replaced = 0
 """How often a connection was put into another's place, or taken away, in any thread."""
 
+_known: WeakKeyDictionary[Any, dict[str, _Found]] = WeakKeyDictionary()
+"""By executor and alias."""
+
+
+class _Found(NamedTuple):
+    """A connection that a thread has under an alias."""
+
+    reference: weakref.ref[Any]
+    replaced: int
+
 
 def replacing(original: Method) -> Method:
     """ConnectionHandler's `__setitem__` and `__delitem__`."""
@@ -48,96 +57,53 @@ def replacing(original: Method) -> Method:
     return method
 
 
-class _Part:
-    """One of what a place is told by, referred to weakly."""
-
-    __slots__ = ("_reference",)
-
-    def __init__(self, found: Any) -> None:
-        self._reference = None if found is None else weakref.ref(found)
-
-    def is_now(self, found: Any) -> bool:
-        """Whether it is this; what is gone is nothing any more."""
-        if found is None or self._reference is None:
-            return found is self._reference
-        return self._reference() is found
-
-
-class _Place:
-    """A thread that runs a context's synchronous code, as far as it can be told from the loop."""
-
-    __slots__ = ("_parts", "_replaced", "connections")
-
-    def __init__(self) -> None:
-        """Raises AttributeError of an asgiref that tells other things, TypeError of a loop that
-        can't be referred to weakly."""
-        self._parts = [*map(_Part, _surroundings())]
-        self._replaced = _replaced
-        self.connections: dict[str, Any] = {}
-        """Weak references by alias."""
-
-    def is_here(self) -> bool:
-        loop, context, executor = _surroundings()
-        return (
-            all(map(_Part.is_now, self._parts, (loop, context, executor)))
-            and self._replaced == _replaced
-            # Django's call would raise after that.
-            and not getattr(context, "_exited", False)
-        )
-
-    def note(self, queryset: Any) -> None:
-        """Which connection a queryset has gone to, from the thread where it has."""
-        alias = quick.alias(queryset)
-        if alias is not None:
-            connection = connections[alias]
-            if connection._thread_ident == get_ident():  # or it may be shared, or not
-                self.connections[alias] = weakref.ref(connection)
-
-
-def _surroundings() -> tuple[Any, Any, Any]:
-    return (
-        get_running_loop(),
-        SyncToAsync.thread_sensitive_context.get(None),
-        getattr(AsyncToSync.executors, "current", None),
-    )
-
-
-_place: ContextVar[_Place | None] = ContextVar("place of synchronous code", default=None)
+def _executor() -> Any:
+    """What sync_to_async() would send thread-sensitive code to from here, as it chooses; None: it
+    has to make one, or can't be told."""
+    try:
+        enclosing = getattr(AsyncToSync.executors, "current", None)
+        if enclosing:
+            return enclosing
+        context = SyncToAsync.thread_sensitive_context.get(None)
+        if context:
+            return SyncToAsync.context_to_thread_executor.get(context)
+        own = AsyncToSync.loop_thread_executors.get(get_running_loop())
+        return own or SyncToAsync.single_thread_executor
+    except AttributeError:  # of another asgiref
+        return None
 
 
 def _connection(queryset: Any) -> Any:
     """The connection that a queryset would go to, if that is known; else None."""
-    place = _place.get()
-    if place is None or queryset._trace is None or not place.is_here():
+    executor = None if queryset._trace is None else _executor()
+    if executor is None:
         return None
     traces.resolved(queryset)
     alias = quick.alias(queryset)
-    known = None if alias is None else place.connections.get(alias)
-    return None if known is None else known()
+    found = None if alias is None else _known.get(executor, {}).get(alias)
+    return None if found is None or found.replaced != _replaced else found.reference()
 
 
-def _place_here() -> _Place | None:
-    place = _place.get()
-    if place is None or not place.is_here():
-        try:
-            place = _Place()
-        except (AttributeError, TypeError):
-            return None
-        _place.set(place)
-    return place
+def _found(queryset: Any) -> tuple[str | None, _Found | None]:
+    """The alias and the connection that a queryset has gone to, in the thread where it has."""
+    alias = quick.alias(queryset)
+    connection = None if alias is None else connections[alias]
+    if connection is None or connection._thread_ident != get_ident():  # it is shared by another
+        return None, None
+    return alias, _Found(weakref.ref(connection), _replaced)
 
 
 async def _in_thread(queryset: Any, name: str, /, *args: Any, **kwargs: Any) -> Any:
     """What Django's method does, told where it was done."""
-    place = _place_here()
 
     def call() -> Any:
-        found = getattr(queryset, name)(*args, **kwargs)
-        if place is not None:
-            place.note(queryset)
-        return found
+        return getattr(queryset, name)(*args, **kwargs), *_found(queryset)
 
-    return await sync_to_async(call)()
+    value, alias, found = await sync_to_async(call)()
+    executor = _executor()
+    if alias is not None and executor is not None:
+        _known.setdefault(executor, {})[alias] = found
+    return value
 
 
 def _is_missing(found: Any) -> bool:
@@ -194,11 +160,9 @@ def contains(original: Method) -> Method:
 
 
 def in_bulk(original: Method) -> Method:
-    ours = QuerySet.in_bulk
-
     async def method(self: Any, id_list: Any = None, *, field_name: str = "pk") -> dict[Any, Any]:
         found: Any = MISS
-        if type(self).in_bulk is ours and _is_plain(self) and _are_few(id_list, field_name):
+        if _is_plain(self) and _are_few(id_list, field_name):
             connection = _connection(self)
             if connection is not None and not self._trace.shape.is_sliced:
                 rows = self.filter(pk__in=tuple(id_list))
