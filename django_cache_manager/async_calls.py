@@ -12,7 +12,7 @@ from __future__ import annotations
 import weakref
 from _thread import get_ident
 from asyncio import get_running_loop
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 from asgiref.sync import AsyncToSync, SyncToAsync, sync_to_async
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 
     Method = Callable[..., Any]
 
-
-KEYS_MAX: Final = 200
-"""Of ain_bulk(): no database takes fewer parameters, and Django sends one query."""
 
 _replaced = 0
 """How often a connection was put into another's place, or taken away, in any thread."""
@@ -146,7 +143,7 @@ def contains(original: Method) -> Method:
 
     async def method(self: Any, obj: Any) -> bool:
         found: bool
-        if type(self).contains is ours and _is_plain(self) and _has_key(obj, self.model):
+        if type(self).contains is ours and _is_plain(self) and _is_of(obj, self.model):
             connection = _connection(self)
             if connection is not None:
                 rows = self.filter(pk=obj.pk)
@@ -162,7 +159,7 @@ def contains(original: Method) -> Method:
 def in_bulk(original: Method) -> Method:
     async def method(self: Any, id_list: Any = None, *, field_name: str = "pk") -> dict[Any, Any]:
         found: Any = MISS
-        if _is_plain(self) and _are_few(id_list, field_name):
+        if _is_plain(self) and type(id_list) in (list, tuple) and field_name == "pk":
             connection = _connection(self)
             if connection is not None and not self._trace.shape.is_sliced:
                 rows = self.filter(pk__in=tuple(id_list))
@@ -186,17 +183,11 @@ def _is_plain(queryset: Any) -> bool:
     )
 
 
-def _has_key(instance: Any, model: Any) -> bool:
-    return (
-        isinstance(instance, Model)
-        and instance._meta.concrete_model is model._meta.concrete_model
-        and instance._is_pk_set()
-    )
-
-
-def _are_few(keys: Any, field_name: str) -> bool:
-    """Whether primary keys are asked for in one query."""
-    return type(keys) in (list, tuple) and 0 < len(keys) <= KEYS_MAX and field_name == "pk"
+def _is_of(instance: Any, model: Any) -> bool:
+    if not isinstance(instance, Model):
+        return False
+    kind: Any = instance._meta.concrete_model
+    return kind is model._meta.concrete_model
 
 
 def aggregate(original: Method) -> Method:

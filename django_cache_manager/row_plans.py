@@ -404,6 +404,7 @@ class _Guards:
             (base.ModelState, ModelSignal, FieldCacheMixin)
         )
         self.attributes: dict[tuple[type, str], Any] = {}
+        self.names: list[tuple[Any, ...]] = []
 
     def watch(self, *types: type) -> None:
         self.types.update(dict.fromkeys(types))
@@ -428,15 +429,13 @@ def _native(plan: RowPlan) -> _engine.RowPlan | None:
             _check_annotation(plan.model, name)
         plan.links = _links(plan.model, {name for name, *_ in nodes[0][1]}, guards)
         names, receivers = _surroundings()
-        if plan.links:
-            names = (*names, (vars(router), "allow_relation"))
         return _engine.RowPlan(
             base.ModelState,
             tuple(nodes),
             annotations,
             tuple(guards.types),
             tuple((*key, expected) for key, expected in guards.attributes.items()),
-            names,
+            (*names, *guards.names),
             receivers,
         )
     except (_Refused, ValueError):
@@ -444,13 +443,25 @@ def _native(plan: RowPlan) -> _engine.RowPlan | None:
 
 
 def _links(model: type[Model], loaded: set[str], guards: _Guards) -> tuple[Link, ...]:
-    """Of the foreign keys among a row's own fields."""
-    fields = [field for field in model._meta.concrete_fields if field.attname in loaded]
-    links = [link for field in fields if (link := _link_of(model, field)) is not None]
-    if links:
-        guards.watch(ForwardManyToOneDescriptor)
-        guards.attributes.update({(owner, name): expected for owner, name, expected in _SETTING})
-    return tuple(links)
+    """Of the foreign keys among a row's own fields. What decides is watched, for it may change
+    either way."""
+    fields = [
+        field
+        for field in model._meta.concrete_fields
+        if type(field) is ForeignKey and field.attname in loaded
+    ]
+    if fields:
+        guards.attributes.update(
+            {(owner, name): _static(owner, name) for owner, name, _ in _SETTING}
+        )
+        guards.names.append(_name_in(vars(router), "allow_relation"))
+    links = [_link_of(model, field) for field in fields]
+    return tuple([link for link in links if link is not None])
+
+
+def _name_in(namespace: dict[str, Any], name: str) -> tuple[Any, ...]:
+    """A name that has to mean what it does now."""
+    return (namespace, name, namespace[name]) if name in namespace else (namespace, name)
 
 
 def _surroundings() -> tuple[tuple[tuple[Any, ...], ...], tuple[list[Any], ...]]:

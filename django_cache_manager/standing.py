@@ -72,13 +72,13 @@ def _unopened(connection: BaseDatabaseWrapper, facts: Facts) -> _engine.Unopened
     more than can be compared."""
     settings: dict[str, Any] = connection.settings_dict
     options = settings.get("OPTIONS")
-    if connection.in_atomic_block or type(settings) is not dict or type(options) is not dict:
+    if type(settings) is not dict or type(options) is not dict:
         return None
     if options.get("pool") or not all(_is_plain(each) for each in options.values()):
         return None
     last_known, key = sessions.known_by(connection)
     file = facts.vendor.file_of(connection, facts)
-    if file is None or last_known.get(key) is not facts:
+    if file is None:
         return None
     path, identity = file
     return _engine.Unopened(

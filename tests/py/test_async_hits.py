@@ -5,14 +5,20 @@ import contextvars
 import gc
 import threading
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 from unittest import mock
 
 import pytest
-from asgiref.sync import SyncToAsync, ThreadSensitiveContext, async_to_sync, sync_to_async
+from asgiref.sync import (
+    AsyncToSync,
+    SyncToAsync,
+    ThreadSensitiveContext,
+    async_to_sync,
+    sync_to_async,
+)
 from django.db import DatabaseError, connections, models, transaction
-from django.db.models.query import QuerySet
 
 from django_cache_manager import async_calls
 from observe import portable
@@ -367,6 +373,63 @@ def test_bulk_is_djangos(name: str) -> None:
 
 
 @SHARED
+def test_what_django_answers_otherwise_is_not_a_hit_of_its_parts() -> None:
+    """What the answer would be made of is remembered."""
+
+    async def steps() -> None:
+        await unopened()
+        values = Author.objects.values("id")
+        for _ in range(4):
+            assert await Author.objects.filter(pk=1).aexists()
+            assert await values.filter(pk=1).aexists()
+            assert await aiterated(values.filter(pk__in=(1,))) == [{"id": 1}]
+        assert not await Author.objects.acontains(Book(pk=1))
+        with pytest.raises(TypeError, match="contains"):
+            await values.acontains(Author(pk=1))
+
+    run(steps)
+
+
+@SHARED
+def test_transaction_of_a_thread_beside_is_seen() -> None:
+    """Its code goes to itself, whatever the context has."""
+
+    def beside() -> str:
+        try:
+            with transaction.atomic():
+                rename("uncommitted")
+                seen = async_to_sync(name_now)()
+                transaction.set_rollback(True)
+            return seen
+        finally:
+            connections.close_all()
+
+    async def steps() -> None:
+        async with ThreadSensitiveContext():
+            kept = await unopened()
+            assert await sync_to_async(beside, thread_sensitive=False)() == "uncommitted"
+            assert kept.connection is None
+
+    run(steps)
+
+
+@SHARED
+def test_transaction_of_the_loops_own_thread_is_seen() -> None:
+    async def steps() -> None:
+        kept = await unopened()
+        with ThreadPoolExecutor(1) as pool:
+            AsyncToSync.loop_thread_executors[asyncio.get_running_loop()] = pool
+            await begin()
+            assert await name_now() == "uncommitted"
+            await end()
+            await sync_to_async(connections.close_all)()
+            del AsyncToSync.loop_thread_executors[asyncio.get_running_loop()]
+        assert kept.connection is None
+
+    run(steps)
+
+
+@SHARED
 def test_contains_looks_through_what_has_been_read() -> None:
     async def steps() -> None:
         assert [await name_now() for _ in range(3)] == ["Ánna"] * 3
@@ -383,7 +446,7 @@ def test_contains_looks_through_what_has_been_read() -> None:
 def test_own_contains_and_aggregate_are_asked() -> None:
     """Of a class that is traced all the same."""
 
-    class Own(QuerySet[Any]):
+    class Own(type(Author.objects.all())):  # type: ignore[misc]
         def aggregate(self, *args: Any, **kwargs: Any) -> Any:
             return {"own": True, **super().aggregate(*args, **kwargs)}
 
@@ -391,6 +454,8 @@ def test_own_contains_and_aggregate_are_asked() -> None:
             return not super().contains(obj)
 
     async def steps() -> None:
+        await unopened()
+        assert Own(Author)._trace is not None
         for _ in range(5):
             assert not await Own(Author).acontains(Author(pk=1))
             assert "own" in await Own(Author).aaggregate(models.Max("rank"))
@@ -402,7 +467,7 @@ def test_own_contains_and_aggregate_are_asked() -> None:
 def test_own_methods_are_asked() -> None:
     """The asynchronous forms of a class of one's own call its methods."""
 
-    class Own(QuerySet[Any]):
+    class Own(type(Author.objects.all())):  # type: ignore[misc]
         def count(self) -> int:
             return 42
 
@@ -416,6 +481,7 @@ def test_own_methods_are_asked() -> None:
             return {}
 
     async def steps() -> None:
+        await unopened()
         for _ in range(3):
             assert not await Own(Author).acontains(Author(pk=1))
             assert await Own(Author).ain_bulk([1]) == {}

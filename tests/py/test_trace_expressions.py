@@ -27,6 +27,7 @@ from django.db.models.lookups import Exact
 from django.test.utils import override_settings, register_lookup
 from django.utils import timezone
 
+from django_cache_manager import expressions
 from observe import assert_cached, assert_hit, assert_right, portable
 from testapp.models import Author, Book, Country, Tag
 
@@ -335,3 +336,34 @@ def test_condition_is_a_keyword() -> None:
     assert assert_hit(lambda: Author.objects.filter(Q(pk=1)).first()).pk == 1
     for condition in (Q(pk=1) | Q(pk=2), ~Q(pk=1), Q(pk=1, name="x"), Q(Q(pk=1))):
         assert_cached(lambda q=condition: list(Author.objects.filter(q).order_by("pk")))
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs"),
+    [
+        ((Q(pk=1),), {"name": "x"}),
+        ((Q(pk=1), Q(pk=2)), {}),
+        ((Q(pk=1, name="x"),), {}),
+        ((Q(("pk", 1), _negated=True),), {}),
+        ((Q(("pk", 1), _connector=Q.OR),), {}),
+        ((Q(Q(pk=1)),), {}),
+        ((Q(),), {}),
+        ((1,), {}),
+        ((), {"pk": 1}),
+    ],
+)
+def test_what_is_no_keyword(args: Any, kwargs: Any) -> None:
+    assert expressions.keywords_of(args, kwargs) is None
+
+
+def test_more_than_a_condition_is_all_asked() -> None:
+    for _ in range(3):
+        assert not Author.objects.filter(Q(pk=1), name="x").exists()
+        assert [each.pk for each in Author.objects.filter(Q(("pk", 1), _negated=True))] != [1]
+
+
+def test_contains_looks_through_what_has_been_read() -> None:
+    authors = Author.objects.all()
+    assert authors.contains(Author(pk=1))
+    authors._result_cache = []  # type: ignore[attr-defined]
+    assert not authors.contains(Author(pk=1))

@@ -5,6 +5,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,18 @@ def test_options_that_can_not_be_compared(options: dict[str, Any]) -> None:
         with changed_item(known, key, next(iter(known.values()))):  # type: ignore[arg-type]
             Author.objects.get(pk=1)
     assert "_cache_manager_unopened" not in vars(wrapper())
+
+
+@pytest.mark.databases("sqlite-file")
+def test_file_that_came_while_it_was_looked_at() -> None:
+    """What was found is of the file before."""
+    known, key = sessions.known_by(wrapper())
+    facts = known[key]
+    assert facts.vendor.file_of(wrapper(), facts) is not None
+    for change in ({"family": b"sqlite 0:0 1"}, {"generation": b"born 1"}):
+        assert facts.vendor.file_of(wrapper(), replace(facts, **change)) is None
+    with changed_item(wrapper().settings_dict, "NAME", "/nowhere/at/all"):
+        assert facts.vendor.file_of(wrapper(), facts) is None
 
 
 @pytest.mark.databases("sqlite-file")
